@@ -16,10 +16,9 @@ constexpr PhiloxBlock philox(PhiloxCounter counter, PhiloxKey key) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = std::uint64_t{0xD2511F53} * counter[0];
     const std::uint64_t p1 = std::uint64_t{0xCD9E8D57} * counter[2];
-    counter = {static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ key[0],
-               static_cast<std::uint32_t>(p1),
-               static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ key[1],
-               static_cast<std::uint32_t>(p0)};
+    counter = {
+        static_cast<std::uint32_t>(p1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(p1),
+        static_cast<std::uint32_t>(p0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(p0)};
     key[0] += 0x9E3779B9;
     key[1] += 0xBB67AE85;
   }
@@ -44,8 +43,8 @@ enum class RandomPurpose : std::uint32_t {
   kErrors = 16,  // and above: inure/errors
 };
 
-// Numbers drawn in sequence under one (seed, purpose, a, b): the convenient form where one place draws
-// many numbers in order (a filler, a dropout mask, a crop).
+// Numbers drawn in sequence under one (seed, purpose, a, b): the convenient form where one place
+// draws many numbers in order (a filler, a dropout mask, a crop).
 class RandomStream {
  public:
   RandomStream(std::uint64_t seed, RandomPurpose purpose, std::uint32_t a, std::uint32_t b)
@@ -53,8 +52,8 @@ class RandomStream {
 
   std::uint32_t next();
   double uniform() { return uniform32(next()); }
-  double gaussian();                             // mean 0, deviation 1 (Box-Muller)
-  std::uint32_t below(std::uint32_t bound);      // uniform in [0, bound)
+  double gaussian();                         // mean 0, deviation 1 (Box-Muller)
+  std::uint32_t below(std::uint32_t bound);  // uniform in [0, bound)
 
  private:
   PhiloxKey key_;

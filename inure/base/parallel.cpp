@@ -1,0 +1,58 @@
+#include "inure/base/parallel.hpp"
+
+#include <omp.h>
+
+#include <atomic>
+#include <exception>
+
+#include "inure/base/error.hpp"
+
+namespace inure {
+namespace {
+
+int default_threads() {
+  static const int count = omp_get_max_threads();
+  return count;
+}
+
+// OpenMP keeps its count for each thread apart: a thread of our own (a prefetcher) would not see
+// what the main thread asked for. Affects speed only, never a result.
+std::atomic<int> chosen_threads{0};
+
+}  // namespace
+
+void set_threads(int count) {
+  if (count < 0) fail("threads: {} is negative; give a positive number, or 0 for all", count);
+  const int all = default_threads();
+  chosen_threads = count;
+  omp_set_num_threads(count == 0 ? all : count);
+}
+
+int threads() {
+  const int count = chosen_threads;
+  return count == 0 ? default_threads() : count;
+}
+
+void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body) {
+  if (count <= 1 || threads() == 1 || omp_in_parallel()) {
+    for (std::int64_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  std::exception_ptr error;
+  std::int64_t error_at = count;
+#pragma omp parallel for schedule(dynamic) num_threads(threads())
+  for (std::int64_t i = 0; i < count; ++i) {
+    try {
+      body(i);
+    } catch (...) {
+#pragma omp critical(inure_parallel_for)
+      if (i < error_at) {
+        error = std::current_exception();
+        error_at = i;
+      }
+    }
+  }
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace inure

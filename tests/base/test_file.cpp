@@ -1,0 +1,112 @@
+#include "inure/base/file.hpp"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "inure/base/error.hpp"
+
+namespace inure {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+class File : public testing::Test {
+ protected:
+  File() : folder_(fs::path(testing::TempDir()) / ("inure_file_" + std::to_string(getpid()))) {
+    fs::create_directories(folder_);
+  }
+  ~File() override { fs::remove_all(folder_); }
+
+  std::size_t entries() const {
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(File, ReadsWhatWasWritten) {
+  const fs::path path = folder_ / "a.bin";
+  for (const std::string& content :
+       {std::string(), std::string("one\0two\r\n", 9), std::string(3000000, 'x')}) {
+    write_file_atomically(path, content);
+    EXPECT_EQ(read_file(path), content);
+    EXPECT_EQ(entries(), 1u) << "a temporary file was left";
+  }
+}
+
+TEST_F(File, WritesWithoutAFolderInTheName) {
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_);
+  write_file_atomically("plain.txt", "here");
+  fs::current_path(before);
+  EXPECT_EQ(read_file(folder_ / "plain.txt"), "here");
+}
+
+TEST_F(File, AWriteThatFailsLeavesTheOldFile) {
+  const fs::path path = folder_ / "model.bin";
+  write_file_atomically(path, "old");
+  // A limit on the size of files stands for a full disk.
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{1000, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  const std::string message =
+      message_of([&] { write_file_atomically(path, std::string(5000, 'n')); });
+  setrlimit(RLIMIT_FSIZE, &before);
+  signal(SIGXFSZ, handler);
+  EXPECT_EQ(message, path.string() + ": cannot be written: File too large");
+  EXPECT_EQ(read_file(path), "old");
+  EXPECT_EQ(entries(), 1u) << "a temporary file was left";
+}
+
+TEST_F(File, ThreadsThatWriteTheSameNameLeaveOneWholeFile) {
+  const fs::path path = folder_ / "shared.bin";
+  std::vector<std::thread> writers;
+  for (char c = 'a'; c < 'e'; ++c) {
+    writers.emplace_back([&, c] {
+      for (int i = 0; i < 20; ++i) write_file_atomically(path, std::string(20000, c));
+    });
+  }
+  for (auto& writer : writers) writer.join();
+  const std::string content = read_file(path);
+  EXPECT_EQ(content, std::string(20000, content.at(0)));
+  EXPECT_EQ(entries(), 1u);
+}
+
+TEST_F(File, RefusesInOneLineThatNamesTheFile) {
+  const fs::path missing = folder_ / "nowhere" / "x";
+  EXPECT_EQ(message_of([&] { read_file(missing); }), missing.string() + ": no such file");
+  EXPECT_EQ(message_of([&] { read_file(folder_); }),
+            folder_.string() + ": is a folder, a file is needed");
+  EXPECT_EQ(
+      message_of([&] { write_file_atomically(missing, "x"); }),
+      missing.string() + ": the folder " + missing.parent_path().string() + " does not exist");
+  EXPECT_EQ(message_of([&] { write_file_atomically(folder_, "x"); }),
+            folder_.string() + ": is a folder, not a file");
+}
+
+TEST_F(File, WritesToADeviceInPlace) {
+  write_file_atomically("/dev/null", "x");
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+}
+
+}  // namespace
+}  // namespace inure
