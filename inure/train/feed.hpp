@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "inure/caffe/caffe.pb.h"
+#include "inure/data/source.hpp"
+#include "inure/network/network.hpp"
+
+namespace inure {
+
+// Random images in place of those of Data and ImageData layers, for networks whose data cannot be
+// had. Zero: from the layer (crop_size, or 3 channels).
+struct SyntheticData {
+  int channels = 0, height = 0, width = 0;
+};
+
+// "3x227x227", or "" for the layer's own shape. Throws Error.
+SyntheticData parse_synthetic_data(const std::string& text);
+
+// Where the batches of a network's data layers come from.
+class Feed {
+ public:
+  Feed(caffe::Phase phase, std::uint64_t seed, std::optional<SyntheticData> synthetic = {})
+      : phase_(phase), seed_(seed), synthetic_(synthetic) {}
+
+  // Opens a data layer's source; returns the shapes of its tops. For Network's constructor.
+  Network::Shapes open(const caffe::LayerParameter& layer);
+  Network::InputShapes opener() {
+    return [this](const caffe::LayerParameter& layer) { return open(layer); };
+  }
+
+  // Sets the network's inputs to batch number `batch`; in order this is the next that was read
+  // ahead.
+  void feed(Network& network, std::int64_t batch);
+
+  // Images in a batch (of the first data layer); records in its set, 0 where not known.
+  std::int64_t batch_size() const { return batch_size_; }
+  std::int64_t records() const { return records_; }
+
+ private:
+  struct Entry {
+    std::unique_ptr<data::Source> source;
+    std::int64_t next = 0;
+  };
+
+  caffe::Phase phase_;
+  std::uint64_t seed_;
+  std::optional<SyntheticData> synthetic_;
+  std::map<std::string, Entry> entries_;  // by the name of the layer
+  std::int64_t batch_size_ = 0, records_ = 0;
+};
+
+}  // namespace inure

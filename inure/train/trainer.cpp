@@ -1,0 +1,241 @@
+#include "inure/train/trainer.hpp"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "inure/base/error.hpp"
+#include "inure/caffe/files.hpp"
+#include "inure/train/attach_accelerator.hpp"
+#include "inure/train/learning_rate.hpp"
+#include "inure/train/solver.hpp"
+
+namespace inure {
+
+namespace {
+
+constexpr std::uint64_t kDefaultSeed = 1;
+
+bool is_set(const std::atomic<bool>* stop) { return stop != nullptr && stop->load(); }
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::uint64_t choose_seed(const caffe::SolverParameter& solver, const TrainOptions& options,
+                          const std::optional<Snapshot>& snapshot) {
+  if (snapshot && !snapshot->from_caffe) {
+    if (options.seed && *options.seed != snapshot->seed) {
+      fail("{}: was taken of a run with seed {}; resume it with that or without --seed",
+           options.snapshot.string(), snapshot->seed);
+    }
+    return snapshot->seed;
+  }
+  if (options.seed) return *options.seed;
+  if (solver.random_seed() >= 0) return static_cast<std::uint64_t>(solver.random_seed());
+  return kDefaultSeed;
+}
+
+}  // namespace
+
+Trainer::Trainer(const caffe::SolverParameter& solver, const TrainOptions& options,
+                 std::vector<TrainObserver*> observers)
+    : solver_(solver), observers_(std::move(observers)) {
+  for (const std::string& text : check_solver(solver_)) {
+    tell([&](TrainObserver& observer) { observer.note(text); });
+  }
+  check_snapshot_folder();
+  if (!options.snapshot.empty() && !options.weights.empty()) {
+    fail(
+        "{}: a snapshot holds weights of its own; give --snapshot to resume or --weights to "
+        "fine-tune",
+        options.snapshot.string());
+  }
+  std::optional<Snapshot> snapshot;
+  if (!options.snapshot.empty()) snapshot = read_snapshot(options.snapshot);
+  seed_ = choose_seed(solver_, options, snapshot);
+  build_networks(options);
+  for (const auto& weights : options.weights) {
+    network_->load(caffe::read_model(weights), weights.string());
+  }
+  if (!options.accelerator.empty()) {
+    accelerator_ = attach_accelerator(*network_, options.accelerator);
+    for (TestNet& test : tests_) attach_accelerator(*test.network, options.accelerator);
+  }
+  if (snapshot) resume(*snapshot, options.snapshot);
+}
+
+void Trainer::build_networks(const TrainOptions& options) {
+  const SolverNets nets = read_solver_nets(solver_);
+  feed_ = std::make_unique<Feed>(caffe::TRAIN, seed_, options.synthetic);
+  network_ = std::make_unique<Network>(nets.train, caffe::TRAIN, seed_, feed_->opener());
+  for (const caffe::NetParameter& net : nets.tests) {
+    TestNet& test = tests_.emplace_back();
+    test.feed = std::make_unique<Feed>(caffe::TEST, seed_, options.synthetic);
+    test.network = std::make_unique<Network>(net, caffe::TEST, seed_, test.feed->opener());
+    test.network->share_parameters(*network_);
+  }
+  for (const auto& parameter : network_->parameters()) {
+    history_.push_back(at::zeros(parameter->data.sizes(), at::kFloat));
+  }
+}
+
+void Trainer::resume(const Snapshot& snapshot, const std::filesystem::path& path) {
+  check_snapshot(snapshot, path, *network_, accelerator_);
+  network_->load(snapshot.weights, path.string());
+  for (std::size_t p = 0; p < history_.size(); ++p) {
+    history_[p].copy_(snapshot.history[p].reshape(history_[p].sizes()));
+  }
+  iteration_ = snapshot.iteration;
+  losses_.assign(snapshot.losses.begin(), snapshot.losses.end());
+  for (std::size_t t = 0; t < std::min(tests_.size(), snapshot.test_batch.size()); ++t) {
+    tests_[t].next_batch = snapshot.test_batch[t];
+  }
+}
+
+// Better now than after a day of training.
+void Trainer::check_snapshot_folder() const {
+  if (solver_.snapshot() == 0 && !solver_.snapshot_after_train()) return;
+  const auto folder = std::filesystem::path(solver_.snapshot_prefix()).parent_path();
+  if (folder.empty() || std::filesystem::is_directory(folder)) return;
+  fail("solver: snapshot_prefix \"{}\": the folder {} does not exist; make it, or name another",
+       solver_.snapshot_prefix(), folder.string());
+}
+
+double Trainer::average_loss() const {
+  if (losses_.empty()) return 0;
+  return std::accumulate(losses_.begin(), losses_.end(), 0.0) / static_cast<double>(losses_.size());
+}
+
+double Trainer::step() {
+  network_->clear_gradients();
+  double loss = 0;
+  for (int pass = 0; pass < solver_.iter_size(); ++pass) {
+    const std::int64_t batch = std::int64_t{iteration_} * solver_.iter_size() + pass;
+    feed_->feed(*network_, batch);
+    network_->forward(batch);
+    loss += network_->loss();
+    network_->backward();
+  }
+  loss /= solver_.iter_size();
+  losses_.push_back(loss);
+  while (static_cast<int>(losses_.size()) > solver_.average_loss()) losses_.pop_front();
+  update_parameters(sgd_rule(solver_), learning_rate(solver_, iteration_), network_->parameters(),
+                    history_);
+  ++iteration_;
+  return loss;
+}
+
+void Trainer::iterate() {
+  TrainObserver::Step event;
+  event.iteration = iteration_;
+  event.display = solver_.display() > 0 && iteration_ % solver_.display() == 0;
+  event.rate = learning_rate(solver_, iteration_);
+  step();
+  event.loss = average_loss();
+  if (event.display) {
+    event.scores = read_scores(*network_);
+    event.seconds = seconds_since(displayed_at_);
+    event.iterations = event.iteration - displayed_;
+    displayed_at_ = Clock::now();
+    displayed_ = event.iteration;
+  }
+  tell([&](TrainObserver& observer) { observer.stepped(event); });
+}
+
+bool Trainer::test_now() const {
+  return solver_.test_interval() > 0 && iteration_ % solver_.test_interval() == 0;
+}
+
+void Trainer::test(const std::atomic<bool>* stop) {
+  std::vector<std::int64_t> before;
+  for (const TestNet& test : tests_) before.push_back(test.next_batch);
+  for (int t = 0; t < static_cast<int>(tests_.size()); ++t) {
+    if (test_one(t, stop)) continue;
+    // A resumed run begins the test again.
+    for (std::size_t i = 0; i < tests_.size(); ++i) tests_[i].next_batch = before[i];
+    return;
+  }
+}
+
+bool Trainer::test_one(int index, const std::atomic<bool>* stop) {
+  TestNet& test = tests_[index];
+  tell([&](TrainObserver& observer) { observer.test_begun(iteration_, index); });
+  const Clock::time_point start = Clock::now();
+  TrainObserver::Test event;
+  event.iteration = iteration_;
+  event.network = index;
+  event.with_loss = solver_.test_compute_loss();
+  event.result = test_network(*test.network, *test.feed, test.next_batch, solver_.test_iter(index),
+                              [&](int, const std::vector<Score>&) { return !is_set(stop); });
+  if (is_set(stop)) return false;
+  test.next_batch += solver_.test_iter(index);
+  event.seconds = seconds_since(start);
+  tell([&](TrainObserver& observer) { observer.tested(event); });
+  return true;
+}
+
+std::filesystem::path Trainer::take_snapshot() {
+  Snapshot snapshot;
+  snapshot.iteration = iteration_;
+  snapshot.current_step = learning_rate_step(solver_, iteration_);
+  snapshot.weights = network_->save();
+  snapshot.history = history_;
+  snapshot.seed = seed_;
+  snapshot.network = describe_network(*network_);
+  snapshot.accelerator = accelerator_;
+  snapshot.losses.assign(losses_.begin(), losses_.end());
+  for (const TestNet& test : tests_) snapshot.test_batch.push_back(test.next_batch);
+  const auto path = write_snapshot(solver_.snapshot_prefix(), snapshot);
+  tell([&](TrainObserver& observer) { observer.snapshot_taken(iteration_, path); });
+  return path;
+}
+
+// The loss after the last update, on the batch that would be next.
+void Trainer::final_display() {
+  if (solver_.display() == 0 || iteration_ % solver_.display() != 0) return;
+  const std::int64_t batch = std::int64_t{iteration_} * solver_.iter_size();
+  feed_->feed(*network_, batch);
+  network_->forward(batch);
+  TrainObserver::Step event;
+  event.iteration = iteration_;
+  event.display = true;
+  event.loss = network_->loss();
+  event.rate = learning_rate(solver_, iteration_);
+  event.scores = read_scores(*network_);
+  event.seconds = seconds_since(displayed_at_);
+  event.iterations = iteration_ - displayed_;
+  tell([&](TrainObserver& observer) { observer.stepped(event); });
+}
+
+bool Trainer::run(const std::atomic<bool>* stop) {
+  const int every = solver_.snapshot();
+  tell([&](TrainObserver& observer) {
+    observer.begun({network_->name(), iteration_, solver_.max_iter()});
+  });
+  displayed_at_ = Clock::now();
+  displayed_ = iteration_;
+  int taken = -1;  // the iteration of the last snapshot
+  while (iteration_ < solver_.max_iter() && !is_set(stop)) {
+    if (test_now() && (iteration_ > 0 || solver_.test_initialization())) test(stop);
+    if (is_set(stop)) break;
+    iterate();
+    if (every > 0 && iteration_ % every == 0) {
+      take_snapshot();
+      taken = iteration_;
+    }
+  }
+  const bool stopped = is_set(stop);
+  const bool wanted =
+      stopped || (solver_.snapshot_after_train() && (!every || iteration_ % every != 0));
+  if (wanted && taken != iteration_) take_snapshot();
+  if (!stopped) {
+    final_display();
+    if (test_now()) test(stop);
+  }
+  tell([&](TrainObserver& observer) { observer.ended(iteration_, stopped); });
+  return !stopped;
+}
+
+}  // namespace inure

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "inure/caffe/caffe.pb.h"
+#include "inure/network/network.hpp"
+#include "inure/train/feed.hpp"
+#include "inure/train/observer.hpp"
+#include "inure/train/sgd.hpp"
+#include "inure/train/snapshot.hpp"
+
+namespace inure {
+
+struct TrainOptions {
+  std::vector<std::filesystem::path> weights;  // fine-tuning: copied by layer name, in order
+  std::filesystem::path snapshot;              // a .solverstate to resume from
+  std::filesystem::path accelerator;           // its description
+  std::optional<std::uint64_t> seed;           // else random_seed of the solver, else 1
+  std::optional<SyntheticData> synthetic;
+};
+
+// Caffe's solver: trains a network, tests it and takes snapshots as a SolverParameter says. A run
+// that is resumed from one of its snapshots goes on with the same bits.
+class Trainer {
+ public:
+  // Reads the networks, opens their data, loads weights or resumes. Throws Error.
+  Trainer(const caffe::SolverParameter& solver, const TrainOptions& options,
+          std::vector<TrainObserver*> observers = {});
+
+  // To max_iter, as Caffe's Solve. When *stop becomes true it takes a snapshot and returns false.
+  bool run(const std::atomic<bool>* stop = nullptr);
+
+  // One iteration: iter_size passes and an update. Returns its loss. No test, no snapshot, no log.
+  double step();
+  // Every test network once over its test_iter batches; nothing if *stop.
+  void test(const std::atomic<bool>* stop = nullptr);
+  std::filesystem::path take_snapshot();  // returns the path of the solverstate
+
+  int iteration() const { return iteration_; }
+  std::uint64_t seed() const { return seed_; }
+  Network& network() { return *network_; }
+  const std::vector<at::Tensor>& history() const { return history_; }
+
+ private:
+  struct TestNet {
+    std::unique_ptr<Feed> feed;
+    std::unique_ptr<Network> network;
+    std::int64_t next_batch = 0;
+  };
+  using Clock = std::chrono::steady_clock;
+
+  void build_networks(const TrainOptions& options);
+  void resume(const Snapshot& snapshot, const std::filesystem::path& path);
+  void check_snapshot_folder() const;
+  bool test_now() const;
+  bool test_one(int index, const std::atomic<bool>* stop);
+  void iterate();
+  void final_display();
+  double average_loss() const;
+
+  template <typename Event>
+  void tell(Event event) {
+    for (TrainObserver* observer : observers_) event(*observer);
+  }
+
+  caffe::SolverParameter solver_;
+  std::vector<TrainObserver*> observers_;
+  std::uint64_t seed_ = 1;
+  std::unique_ptr<Feed> feed_;
+  std::unique_ptr<Network> network_;
+  std::vector<TestNet> tests_;
+  std::vector<at::Tensor> history_;
+  std::string accelerator_;
+  int iteration_ = 0;
+  std::deque<double> losses_;
+  Clock::time_point displayed_at_;
+  int displayed_ = 0;
+};
+
+}  // namespace inure
