@@ -5,11 +5,13 @@
 #include "inure/caffe/caffe.pb.h"
 
 // Caffe's files. Every function throws inure::Error with one line that names the file (and for text
-// the line and column): missing, truncated, not of this kind, an unknown field, an unknown layer type.
+// the line and column): missing, truncated, not of this kind, an unknown field, an unknown layer
+// type.
 namespace inure::caffe {
 
-// Prototxt. Old forms are upgraded: V0 and V1 layers, `input`/`input_dim` to Input layers, data transforms
-// that stood in data_param. Layer types are those of plain Caffe; others are refused by name.
+// Prototxt. Old forms are upgraded: V0 and V1 layers, `input`/`input_dim` to Input layers, data
+// transforms that stood in data_param. Layer types are those of plain Caffe; others are refused by
+// name.
 NetParameter read_net(const std::filesystem::path& path);
 NetParameter parse_net(const std::string& text, const std::string& name_for_errors);
 SolverParameter read_solver(const std::filesystem::path& path);  // solver_type upgraded to type
