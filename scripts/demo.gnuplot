@@ -1,10 +1,11 @@
-# Accuracy against error rate, as demo/accuracy.svg and demo/accuracy.png, from demo/accuracy.csv: a
-# head line with the series' names, then in each line a rate and an accuracy (%) for each series.
-#   gnuplot -e 'float=87.9; exact=87.8' scripts/demo.gnuplot
+# Accuracy against error rate, as FOLDER/accuracy.svg and FOLDER/accuracy.png, from FOLDER/accuracy.csv:
+# a head line with the series' names, then in each line a rate and an accuracy (%) for each series.
+#   gnuplot -e "folder='demo'; float=87.9; exact=87.8" scripts/demo.gnuplot
 
+csv = folder . '/accuracy.csv'
 set datafile separator ','
-stats 'demo/accuracy.csv' skip 1 using 1 nooutput name 'RATE'
-COLUMNS = int(system("head -n 1 demo/accuracy.csv | tr -cd , | wc -c"))
+stats csv skip 1 using 1 nooutput name 'RATE'
+COLUMNS = int(system(sprintf("head -n 1 '%s' | tr -cd , | wc -c", csv)))
 
 set logscale x
 set format x '10^{%T}'
@@ -29,12 +30,12 @@ set style line 3 lc rgb '#009E73' lw 3 pt 9 ps 1.4
 
 plots = "exact with lines lc rgb '#888888' lw 2 dt (8,6) title sprintf('int8 without errors: %.1f %% (float: %.1f %%)', exact, float)"
 do for [i=1:COLUMNS] {
-  plots = plots . sprintf(", 'demo/accuracy.csv' using 1:%d with linespoints ls %d title columnheader(%d)", i + 1, i, i + 1)
+  plots = plots . sprintf(", csv using 1:%d with linespoints ls %d title columnheader(%d)", i + 1, i, i + 1)
 }
 
 set terminal svg size 900,560 font 'DejaVu Sans,15' background '#ffffff'
-set output 'demo/accuracy.svg'
+set output folder . '/accuracy.svg'
 eval 'plot ' . plots
 set terminal pngcairo size 1350,840 font 'DejaVu Sans,17' background '#ffffff' linewidth 1.4 pointscale 1.4
-set output 'demo/accuracy.png'
+set output folder . '/accuracy.png'
 eval 'plot ' . plots
