@@ -16,8 +16,8 @@ struct Array {
 };
 
 // A data layer's batches in order. Batch i is a pure function of (layer, seed, i): the records
-// i*batch_size ... modulo the size of the set, transformed with random numbers keyed by their position; so
-// seek(i) after a resume gives what an uninterrupted run would have seen.
+// i*batch_size ... modulo the size of the set, transformed with random numbers keyed by their
+// position; so seek(i) after a resume gives what an uninterrupted run would have seen.
 class Source {
  public:
   virtual ~Source() = default;
@@ -27,8 +27,8 @@ class Source {
   virtual std::int64_t records() const = 0;   // in the whole set; 0 where that means nothing
 };
 
-// For layers of type Data, ImageData, Input and DummyData. Data and ImageData read ahead, in order, on a
-// thread of their own. Relative paths are taken from the working directory, as Caffe does.
+// For layers of type Data, ImageData, Input and DummyData. Data and ImageData read ahead, in order,
+// on a thread of their own. Relative paths are taken from the working directory, as Caffe does.
 // Throws Error that names the layer and the file.
 bool is_data_layer(const caffe::LayerParameter& layer);
 std::unique_ptr<Source> make_source(const caffe::LayerParameter& layer, caffe::Phase phase,

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace inure::data {
+
+struct LabelledFile {
+  std::string path;
+  int label;
+};
+
+// A text file with a line "path label" for each image. `where` begins every error; an error names
+// file and line.
+std::vector<LabelledFile> read_image_list(const std::string& file, const std::string& where);
+
+}  // namespace inure::data

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "inure/caffe/caffe.pb.h"
+
+namespace cv {
+class Mat;
+}
+
+namespace inure::data {
+
+// One image and its label. The values stand in `bytes` or, where that is empty, in `floats`;
+// C x H x W, channels in the order of the file (OpenCV's BGR for decoded images).
+struct Record {
+  int channels = 0, height = 0, width = 0;
+  std::vector<std::uint8_t> bytes;
+  std::vector<float> floats;
+  int label = 0;
+};
+
+// A set of records that can be read at any position, cheaply in order. Used by one thread at a
+// time.
+class RecordSet {
+ public:
+  virtual ~RecordSet() = default;
+  virtual std::int64_t size() const = 0;  // at least 1
+  // position: in the endless sequence of the set repeated; Error names the layer and the record.
+  virtual void read(std::int64_t position, Record& record) = 0;
+};
+
+// `where` names the layer in errors.
+std::unique_ptr<RecordSet> open_lmdb_records(const caffe::LayerParameter& layer,
+                                             const std::string& where);
+std::unique_ptr<RecordSet> open_image_list(const caffe::LayerParameter& layer, std::uint64_t seed,
+                                           const std::string& where);
+
+enum class Color { kAsStored, kColor, kGray };
+
+// Decodes a Datum; encoded images by OpenCV. `where` names the record in errors.
+void decode_datum(const caffe::Datum& datum, Color color, const std::string& where, Record& record);
+
+// H x W x C bytes of OpenCV to the planes of a record.
+void set_image(const cv::Mat& image, Record& record);
+
+// An image file, resized by cv::resize's default (bilinear) where height and width are not 0.
+cv::Mat load_image(const std::string& path, bool color, int height, int width,
+                   const std::string& where);
+
+}  // namespace inure::data
