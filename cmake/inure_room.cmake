@@ -24,6 +24,8 @@ function(inure_room name)
     ${target} PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}> $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}>
                      $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(${target} PUBLIC ${ROOM_LINKS} PRIVATE $<BUILD_INTERFACE:inure_warnings>)
+  # The same bits on every machine: no fused multiply-add where the processor happens to have one.
+  target_compile_options(${target} PRIVATE -ffp-contract=off -fno-math-errno)
   inure_compile_protos(${target} ${name} "${protos}")
   if(ROOM_TORCH)
     inure_use_torch(${target})
@@ -67,6 +69,11 @@ function(inure_use_torch target)
     target_precompile_headers(${target} PRIVATE <torch/types.h> <ATen/ATen.h>)
   else()
     target_precompile_headers(${target} REUSE_FROM inure_network)
+    get_target_property(type ${target} TYPE)
+    if(type STREQUAL "EXECUTABLE")  # the header was compiled for libraries, not with -fPIE
+      set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+      target_compile_options(${target} PRIVATE -fPIC)
+    endif()
   endif()
 endfunction()
 

@@ -5,8 +5,8 @@
 
 namespace inure {
 
-// A batch of int8 feature maps, channels last: [images][height][width][channels]; value = q * 2^-fraction.
-// A fully connected layer's vector has height = width = 1.
+// A batch of int8 feature maps, channels last: [images][height][width][channels]; value = q *
+// 2^-fraction. A fully connected layer's vector has height = width = 1.
 struct Int8Map {
   int images = 0, height = 0, width = 0, channels = 0;
   int fraction = 0;

@@ -1,0 +1,95 @@
+#include "inure/accelerator/accelerator.hpp"
+
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/text_format.h>
+
+#include <set>
+
+#include "inure/base/error.hpp"
+#include "inure/base/file.hpp"
+
+namespace inure {
+
+void Registry::add(const std::string& kind, const std::string& summary, Factory factory) {
+  kinds_[kind] = {summary, std::move(factory)};
+}
+
+std::unique_ptr<Accelerator> Registry::make(const AcceleratorDescription& description) const {
+  const auto found = kinds_.find(description.kind());
+  if (found == kinds_.end()) {
+    std::string known;
+    for (const auto& [name, kind] : kinds_) known += (known.empty() ? "" : ", ") + name;
+    fail("accelerator: kind \"{}\" is not known; known: {}", description.kind(), known);
+  }
+  return found->second.factory(description);
+}
+
+std::map<std::string, std::string> Registry::kinds() const {
+  std::map<std::string, std::string> summaries;
+  for (const auto& [name, kind] : kinds_) summaries[name] = kind.summary;
+  return summaries;
+}
+
+namespace {
+
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string& message) override {
+    if (text_.empty()) text_ = fmt::format("{}:{}: {}", line + 1, column + 1, message);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+void check_layers(const AcceleratorDescription& description, const std::string& name) {
+  std::set<std::string> formatted;
+  for (const LayerFormat& format : description.format()) {
+    if (!formatted.insert(format.layer()).second) {
+      fail("{}: layer \"{}\" has two formats; keep one", name, format.layer());
+    }
+    for (const int fraction : {format.weights(), format.input(), format.output()}) {
+      if (fraction < -16 || fraction > 24) {
+        fail("{}: layer \"{}\" has a fraction of {}; -16 to 24 make sense for 8 bits", name,
+             format.layer(), fraction);
+      }
+    }
+  }
+  for (const std::string& host : description.host_layer()) {
+    for (const std::string& demanded : description.accelerator_layer()) {
+      if (host == demanded) {
+        fail("{}: layer \"{}\" is both a host_layer and an accelerator_layer; keep one", name,
+             host);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+AcceleratorDescription parse_description(const std::string& text, const std::string& name) {
+  AcceleratorDescription description;
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  if (!parser.ParseFromString(text, &description)) {
+    fail("{}:{} (an accelerator's description is text as in inure/accelerator/description.proto)",
+         name, error.text().empty() ? "1:1: not an accelerator's description" : error.text());
+  }
+  check_layers(description, name);
+  return description;
+}
+
+AcceleratorDescription read_description(const std::string& path) {
+  return parse_description(read_file(path), path);
+}
+
+std::string to_text(const AcceleratorDescription& description) {
+  std::string text;
+  google::protobuf::TextFormat::PrintToString(description, &text);
+  return text;
+}
+
+}  // namespace inure

@@ -1,0 +1,63 @@
+#include "inure/errors/error_model.hpp"
+
+#include <algorithm>
+
+#include "inure/base/error.hpp"
+#include "inure/errors/bit_flip.hpp"
+#include "inure/errors/stuck_at.hpp"
+
+namespace inure {
+namespace {
+
+void check(const BitFlipDescription& flip, int high_bit) {
+  const std::string& where = BitFlipDescription::Where_Name(flip.where());
+  if (!(flip.rate() >= 0 && flip.rate() <= 1)) {
+    fail("errors: bit_flip in {}: the rate is {}; it is a probability for each bit, 0 to 1", where,
+         flip.rate());
+  }
+  const int bits = bits_of(flip.where());
+  if (high_bit >= bits || static_cast<int>(flip.low_bit()) > high_bit) {
+    fail("errors: bit_flip in {}: bits {} to {}; a value there has bits 0 to {}, low before high",
+         where, flip.low_bit(), high_bit, bits - 1);
+  }
+}
+
+void check(const StuckAtDescription& fault, std::uint32_t vec_size, std::uint32_t lane_num) {
+  const auto at_most = [](const char* what, std::uint32_t value, std::uint32_t bound) {
+    if (value >= bound) {
+      fail("errors: stuck_at: {} {} does not exist; there are 0 to {}", what, value, bound - 1);
+    }
+  };
+  at_most("lane", fault.lane(), lane_num);
+  at_most("multiplier", fault.multiplier(), vec_size);
+  at_most("bit", fault.bit(), 16);
+  at_most("value", fault.value(), 2);
+}
+
+}  // namespace
+
+ErrorModels make_error_models(const ErrorsDescription& errors, const std::string& layer,
+                              std::uint32_t vec_size, std::uint32_t lane_num) {
+  ErrorModels models;
+  for (int i = 0; i < errors.bit_flip_size(); ++i) {
+    const BitFlipDescription& flip = errors.bit_flip(i);
+    const int high =
+        flip.has_high_bit() ? static_cast<int>(flip.high_bit()) : bits_of(flip.where()) - 1;
+    check(flip, high);
+    const auto& layers = flip.layer();
+    const bool concerned = layers.empty() || std::count(layers.begin(), layers.end(), layer) > 0;
+    if (concerned && flip.rate() > 0) {
+      models.push_back(make_bit_flip(flip.where(), flip.rate(), static_cast<int>(flip.low_bit()),
+                                     high, static_cast<std::uint32_t>(i)));
+    }
+  }
+  for (const StuckAtDescription& fault : errors.stuck_at()) {
+    check(fault, vec_size, lane_num);
+    models.push_back(make_stuck_at(static_cast<int>(fault.lane()),
+                                   static_cast<int>(fault.multiplier()),
+                                   static_cast<int>(fault.bit()), fault.value() == 1));
+  }
+  return models;
+}
+
+}  // namespace inure

@@ -1,0 +1,61 @@
+#include "inure/pipecnn/pipecnn.hpp"
+
+#include "inure/base/error.hpp"
+#include "inure/pipecnn/reference.hpp"
+#include "inure/pipecnn/simulator.hpp"
+
+namespace inure::pipecnn {
+namespace {
+
+template <typename ProgramType>
+class Pipecnn : public Accelerator {
+ public:
+  Pipecnn(const AcceleratorDescription& description, const char* how)
+      : errors_(description.errors()), how_(how) {
+    build_.vec_size = static_cast<int>(description.vec_size());
+    build_.lane_num = static_cast<int>(description.lane_num());
+    build_.arithmetic_2018 = description.arithmetic() == AcceleratorDescription::PIPECNN_2018;
+    for (const int value : {build_.vec_size, build_.lane_num}) {
+      if (value < 1 || value > 64 || (value & (value - 1)) != 0) {
+        fail("accelerator: vec_size {} and lane_num {} must be powers of two from 1 to 64",
+             description.vec_size(), description.lane_num());
+      }
+    }
+    make_error_models(errors_, "", build_.vec_size, build_.lane_num);  // for its checks
+  }
+
+  std::string summary() const override {
+    return fmt::format("PipeCNN, {}: {} lanes of {} multipliers, {} arithmetic", how_,
+                       build_.lane_num, build_.vec_size,
+                       build_.arithmetic_2018 ? "2018" : "wide bias");
+  }
+  std::optional<std::string> why_not(const StageSpec& stage) const override {
+    return pipecnn::why_not(stage, build_);
+  }
+  int bias_bits() const override { return build_.arithmetic_2018 ? 8 : 32; }
+  int bias_fraction(const StageSpec& stage) const override {
+    return build_.arithmetic_2018 ? stage.frac_w : stage.frac_w + stage.frac_in;
+  }
+  std::unique_ptr<Program> compile(std::vector<StageSpec> stages) override {
+    return std::make_unique<ProgramType>(std::move(stages), build_, errors_);
+  }
+
+ private:
+  Build build_;
+  ErrorsDescription errors_;
+  const char* how_;
+};
+
+}  // namespace
+
+void register_kinds(Registry& registry) {
+  registry.add("pipecnn", "PipeCNN simulated to the bit, fast", [](const auto& description) {
+    return std::make_unique<Pipecnn<SimulatorProgram>>(description, "fast simulator");
+  });
+  registry.add("pipecnn_reference", "PipeCNN simulated to the bit in plain loops: slow, the truth",
+               [](const auto& description) {
+                 return std::make_unique<Pipecnn<ReferenceProgram>>(description, "reference");
+               });
+}
+
+}  // namespace inure::pipecnn

@@ -1,0 +1,241 @@
+#include "inure/pipecnn/simulator.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "inure/base/parallel.hpp"
+#include "inure/pipecnn/arithmetic.hpp"
+#include "inure/pipecnn/lrn.hpp"
+
+namespace inure::pipecnn {
+namespace {
+
+constexpr int kOverread = 64;  // bytes a kernel may read past the last window
+
+// Rows of sums that are worked on at a time: as many as fit half of a second-level cache.
+constexpr std::int64_t kBandBytes = 160 * 1024;
+
+int rows_a_band(const LaneGeometry& g) {
+  const std::int64_t row_bytes = std::int64_t{g.width} * g.channels * 4;
+  const int most = static_cast<int>(std::clamp<std::int64_t>(kBandBytes / row_bytes, 1, g.height));
+  const int bands = (g.height + most - 1) / most;
+  return (g.height + bands - 1) / bands;
+}
+
+}  // namespace
+
+SimulatorProgram::SimulatorProgram(std::vector<StageSpec> stages, const Build& build,
+                                   const ErrorsDescription& errors, Convolve convolve)
+    : PipecnnProgram(std::move(stages), build, errors),
+      convolve_(convolve),
+      prepared_(this->stages().size()) {}
+
+void SimulatorProgram::load(int index, std::span<const std::int8_t> weights,
+                            std::span<const std::int32_t> bias) {
+  PipecnnProgram::load(index, weights, bias);
+  if (!stage(index).weights_err) prepare(index, stage(index).weights);
+}
+
+void SimulatorProgram::prepare(int index, const std::vector<std::int8_t>& weights) {
+  const Stage& st = stage(index);
+  const StageSpec& s = st.spec;
+  const LaneGeometry& g = st.geometry;
+  Prepared& p = prepared_[index];
+  p.groups.resize(s.groups);
+  p.start.resize(s.out_channels);
+  const int taps = s.taps();
+  for (int group = 0; group < s.groups; ++group) {
+    pack(weights.data() + std::int64_t{group} * g.out_per_group * taps, g.out_per_group,
+         g.group_channels, s.kernel, p.groups[group]);
+  }
+  parallel_for(s.out_channels, [&](std::int64_t m) {
+    std::int32_t sum = 0;
+    for (int t = 0; t < taps; ++t) sum += weights[m * taps + t];
+    const auto start = static_cast<std::uint32_t>(-128 * sum);
+    p.start[m] = static_cast<std::int32_t>(
+        build().arithmetic_2018 ? start : start + static_cast<std::uint32_t>(st.bias[m]));
+  });
+  if (build().arithmetic_2018) {
+    p.rounded_bias.resize(s.out_channels);
+    for (int m = 0; m < s.out_channels; ++m) {
+      const int shift = s.frac_w - s.frac_out;
+      p.rounded_bias[m] =
+          shift > 31 ? 0 : round_half_up(static_cast<std::int8_t>(st.bias[m]), shift);
+    }
+  }
+  if (!st.sums_err) return;
+  const int padded_width = s.in_width + 2 * s.pad;
+  p.tap_offset.assign(g.taps(), -1);
+  p.in_lane_order.assign(std::size_t(s.out_channels) * g.taps(), 0);
+  for (int step = 0; step < g.steps; ++step) {
+    const int kx = step % s.kernel, ky = step / s.kernel % s.kernel;
+    for (int v = 0; v < g.vec_size; ++v) {
+      const int c = step / (s.kernel * s.kernel) * g.vec_size + v, tap = step * g.vec_size + v;
+      if (c >= g.group_channels) continue;
+      p.tap_offset[tap] = (ky * padded_width + kx) * g.group_channels + c;
+      for (int m = 0; m < s.out_channels; ++m) {
+        p.in_lane_order[std::int64_t{m} * g.taps() + tap] =
+            weights[std::int64_t{m} * taps + (c * s.kernel + ky) * s.kernel + kx];
+      }
+    }
+  }
+}
+
+void SimulatorProgram::pad(const StageSpec& s, const Int8Map& in) {
+  Padded& p = padded_;
+  const int channels = s.group_channels();
+  p.height = s.in_height + 2 * s.pad;
+  p.width = s.in_width + 2 * s.pad;
+  p.row = std::int64_t{p.width} * channels;
+  p.group = p.row * p.height;
+  p.image = p.group * s.groups;
+  p.bytes.resize(p.image * in.images + kOverread);
+  parallel_for(in.images, [&](std::int64_t n) {
+    for (int group = 0; group < s.groups; ++group) {
+      std::uint8_t* to = p.bytes.data() + n * p.image + group * p.group;
+      if (s.pad > 0) std::memset(to, 128, p.group);
+      for (int y = 0; y < s.in_height; ++y) {
+        const std::int8_t* from =
+            in.image(static_cast<int>(n)) + std::int64_t{y} * s.in_width * s.in_channels;
+        std::uint8_t* row = to + (y + s.pad) * p.row + s.pad * channels;
+        if (s.groups == 1) {
+          offset_bytes(from, std::int64_t{s.in_width} * channels, row);
+          continue;
+        }
+        for (int x = 0; x < s.in_width; ++x) {
+          offset_bytes(from + x * s.in_channels + group * channels, channels, row + x * channels);
+        }
+      }
+    }
+  });
+}
+
+void SimulatorProgram::convolve_rows(int index, int image, int first_row, int rows,
+                                     std::uint32_t* sums) const {
+  const Stage& st = stage(index);
+  const StageSpec& s = st.spec;
+  const LaneGeometry& g = st.geometry;
+  const Prepared& p = prepared_[index];
+  thread_local std::vector<const std::uint8_t*> inputs;
+  const int pixels = rows * g.width;
+  inputs.resize(pixels);
+  for (int group = 0; group < s.groups; ++group) {
+    const std::uint8_t* base = padded_.bytes.data() + image * padded_.image + group * padded_.group;
+    for (int i = 0; i < pixels; ++i) {
+      const int y = first_row + i / g.width, x = i % g.width;
+      inputs[i] = base + y * s.stride * padded_.row + std::int64_t{x} * s.stride * g.group_channels;
+    }
+    for (int block = 0; block < p.groups[group].blocks(); ++block) {
+      const int channel = group * g.out_per_group + block * PackedWeights::kBlock;
+      convolve_({&p.groups[group], block, inputs.data(), padded_.row, pixels, &p.start[channel],
+                 sums + channel, s.out_channels});
+    }
+  }
+}
+
+void SimulatorProgram::finish_rows(int index, const RunKey& key, int image, int first_row, int rows,
+                                   std::uint32_t* sums, Int8Map& out) const {
+  const Stage& st = stage(index);
+  const StageSpec& s = st.spec;
+  const LaneGeometry& g = st.geometry;
+  const Prepared& p = prepared_[index];
+  const std::int64_t row = std::int64_t{g.width} * g.channels;
+  const ErrorKey image_key = error_key(st, key, image);
+  if (st.sums_err) {
+    LaneOperands operands;
+    operands.geometry = &g;
+    operands.activations = padded_.bytes.data() + image * padded_.image;
+    operands.group_stride = padded_.group;
+    operands.row_stride = s.stride * padded_.row;
+    operands.column_stride = std::int64_t{s.stride} * g.group_channels;
+    operands.tap_offset = p.tap_offset.data();
+    operands.weights = p.in_lane_order.data();
+    for (const auto& model : st.errors) {
+      for (int y = 0; y < rows; ++y) {
+        model->add_deltas(image_key, operands, first_row + y, sums + y * row);
+      }
+    }
+  }
+  std::int8_t* to = out.image(image) + first_row * row;
+  const int shift = s.frac_w + s.frac_in - s.frac_out;
+  if (build().arithmetic_2018) {
+    finish_2018(sums, std::int64_t{rows} * g.width, g.channels, p.rounded_bias.data(), shift,
+                s.relu, to);
+  } else {
+    finish_wide_bias(sums, rows * row, shift, s.relu, to);
+  }
+  if (!st.outputs_err) return;
+  for (const auto& model : st.errors) {
+    for (int y = 0; y < rows; ++y) {
+      model->corrupt_outputs(image_key, first_row + y, {to + y * row, std::size_t(row)});
+    }
+  }
+}
+
+// One output pixel an image: the images are the pixels, so that each weight is read once a batch.
+void SimulatorProgram::convolve_vectors(int index, const Int8Map& in, const RunKey& key,
+                                        const Maps& maps) {
+  const StageSpec& s = stage(index).spec;
+  const LaneGeometry& g = stage(index).geometry;
+  const Prepared& p = prepared_[index];
+  vector_sums_.resize(std::size_t(in.images) * s.out_channels);
+  const int blocks = p.groups[0].blocks();
+  parallel_for(std::int64_t{s.groups} * blocks, [&](std::int64_t job) {
+    const int group = static_cast<int>(job / blocks), block = static_cast<int>(job % blocks);
+    std::vector<const std::uint8_t*> inputs(in.images);
+    for (int n = 0; n < in.images; ++n) {
+      inputs[n] = padded_.bytes.data() + n * padded_.image + group * padded_.group;
+    }
+    const int channel = group * g.out_per_group + block * PackedWeights::kBlock;
+    convolve_({&p.groups[group], block, inputs.data(), padded_.row, in.images, &p.start[channel],
+               vector_sums_.data() + channel, s.out_channels});
+  });
+  parallel_for(in.images, [&](std::int64_t n) {
+    finish_rows(index, key, static_cast<int>(n), 0, 1, vector_sums_.data() + n * s.out_channels,
+                *maps.convolved);
+  });
+}
+
+void SimulatorProgram::run_stage(int index, const Int8Map& in,
+                                 const std::vector<std::int8_t>& weights, const RunKey& key,
+                                 const Maps& maps) {
+  const StageSpec& s = stage(index).spec;
+  const LaneGeometry& g = stage(index).geometry;
+  if (stage(index).weights_err) prepare(index, weights);
+  pad(s, in);
+  if (g.width == 1 && g.height == 1) {
+    convolve_vectors(index, in, key, maps);
+  } else {
+    const int band = rows_a_band(g), bands = (g.height + band - 1) / band;
+    parallel_for(std::int64_t{in.images} * bands, [&](std::int64_t job) {
+      thread_local std::vector<std::uint32_t> sums;
+      const int image = static_cast<int>(job / bands);
+      const int first = static_cast<int>(job % bands) * band;
+      const int rows = std::min(band, g.height - first);
+      sums.resize(std::size_t(rows) * g.width * g.channels);
+      convolve_rows(index, image, first, rows, sums.data());
+      finish_rows(index, key, image, first, rows, sums.data(), *maps.convolved);
+    });
+  }
+  if (!s.pool && !s.lrn) return;
+  parallel_for(in.images, [&](std::int64_t image) {
+    const int n = static_cast<int>(image);
+    if (s.pool) {
+      const Int8Map& before = *maps.convolved;
+      Int8Map& after = *maps.pooled;
+      const std::int64_t in_row = std::int64_t{before.width} * before.channels;
+      const std::int64_t out_row = std::int64_t{after.width} * after.channels;
+      for (int y = 0; y < after.height; ++y) {
+        max_pool_row(before.image(n) + y * s.pool->stride * in_row, before.width, before.channels,
+                     s.pool->size, s.pool->stride, after.width, after.image(n) + y * out_row);
+      }
+    }
+    if (s.lrn) {
+      const Int8Map& before = s.pool ? *maps.pooled : *maps.convolved;
+      lrn(before.image(n), std::int64_t{before.height} * before.width, before.channels,
+          before.fraction, maps.normalised->image(n));
+    }
+  });
+}
+
+}  // namespace inure::pipecnn

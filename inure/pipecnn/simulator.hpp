@@ -1,0 +1,54 @@
+#pragma once
+
+#include "inure/pipecnn/kernels.hpp"
+#include "inure/pipecnn/program.hpp"
+
+namespace inure::pipecnn {
+
+// The fast simulator: the same integers as ReferenceProgram. Sums of products run as a direct
+// convolution on channels-last maps; the errors' deltas are added to the sums; then rounding, ReLU,
+// pooling, LRN.
+class SimulatorProgram : public PipecnnProgram {
+ public:
+  SimulatorProgram(std::vector<StageSpec> stages, const Build& build,
+                   const ErrorsDescription& errors, Convolve convolve = best_convolve());
+  void load(int stage, std::span<const std::int8_t> weights,
+            std::span<const std::int32_t> bias) override;
+
+ protected:
+  void run_stage(int index, const Int8Map& in, const std::vector<std::int8_t>& weights,
+                 const RunKey& key, const Maps& maps) override;
+
+ private:
+  // What is derived from a stage's weights.
+  struct Prepared {
+    std::vector<PackedWeights> groups;
+    std::vector<std::int32_t>
+        start;  // of the sums: takes the inputs' offset back, adds the wide bias
+    std::vector<std::int32_t> rounded_bias;  // 2018
+    std::vector<std::int8_t>
+        in_lane_order;  // [channels][taps], only where error models look at operands
+    std::vector<std::int32_t> tap_offset;
+  };
+  // The zero-padded, offset input of the batch: [images][groups][height][width][channels of the
+  // group].
+  struct Padded {
+    int height = 0, width = 0;
+    std::int64_t row = 0, group = 0, image = 0;  // strides
+    std::vector<std::uint8_t> bytes;
+  };
+
+  void prepare(int index, const std::vector<std::int8_t>& weights);
+  void pad(const StageSpec& spec, const Int8Map& in);
+  void convolve_rows(int index, int image, int first_row, int rows, std::uint32_t* sums) const;
+  void convolve_vectors(int index, const Int8Map& in, const RunKey& key, const Maps& maps);
+  void finish_rows(int index, const RunKey& key, int image, int first_row, int rows,
+                   std::uint32_t* sums, Int8Map& out) const;
+
+  Convolve convolve_;
+  std::vector<Prepared> prepared_;
+  Padded padded_;
+  std::vector<std::uint32_t> vector_sums_;  // of a fully connected stage: [images][channels]
+};
+
+}  // namespace inure::pipecnn
