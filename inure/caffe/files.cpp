@@ -73,10 +73,19 @@ std::string place_of_type(const TextFormat::ParseInfoTree& lines, int layer) {
   return place.line < 0 ? "" : fmt::format(":{}:{}", place.line + 1, place.column + 1);
 }
 
+bool has_control_characters(const std::string& name) {
+  return std::any_of(name.begin(), name.end(), [](char c) { return c >= 0 && c < ' '; });
+}
+
 void check_layer_types(const NetParameter& net, const std::string& file,
                        const TextFormat::ParseInfoTree& lines) {
   for (int i = 0; i < net.layer_size(); ++i) {
     const auto& layer = net.layer(i);
+    // Messages are one line, and names stand in most of them.
+    if (has_control_characters(layer.name()) || has_control_characters(layer.type())) {
+      fail("{}{}: layer {} of the file has a line break in its name or type", file,
+           place_of_type(lines, i), i);
+    }
     if (!layer.has_type()) fail("{}: layer '{}' has no type", file, layer.name());
     if (is_layer_type(layer.type())) continue;
     fail("{}{}: layer '{}' has type '{}', which Caffe does not have; a fork of Caffe may", file,
