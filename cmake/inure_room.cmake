@@ -70,9 +70,9 @@ function(inure_use_torch target)
   else()
     target_precompile_headers(${target} REUSE_FROM inure_network)
     get_target_property(type ${target} TYPE)
-    if(type STREQUAL "EXECUTABLE")  # the header was compiled for libraries, not with -fPIE
+    if(type STREQUAL "EXECUTABLE")  # the header serves only who compiles as inure_network does
       set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-      target_compile_options(${target} PRIVATE -fPIC)
+      target_compile_options(${target} PRIVATE -fPIC -ffp-contract=off -fno-math-errno)
     endif()
   endif()
 endfunction()
