@@ -14,8 +14,8 @@ namespace inure {
 
 // A weight or bias. Layers that name the same parameter (ParamSpec.name) share one object.
 struct Parameter {
-  std::string name;   // "conv1[0]", or the ParamSpec's name
-  at::Tensor data;    // the master weights, float32, contiguous
+  std::string name;  // "conv1[0]", or the ParamSpec's name
+  at::Tensor data;   // the master weights, float32, contiguous
   at::Tensor gradient;
   float lr_mult = 1, decay_mult = 1;
   std::int64_t version = 0;  // counts the changes of `data`: who keeps a quantised copy compares it
@@ -31,8 +31,9 @@ struct PassContext {
 // A layer of Caffe's on the host. Shapes, parameters and defaults mean what they mean in Caffe.
 //
 // backward() may use only the bottoms' and tops' values and the parameters, never something kept
-// by forward(): the values may have been computed by an accelerator, with its errors, and forward() not
-// have been called. (So max pooling finds its arg max, and LRN its scale, in the values themselves.)
+// by forward(): the values may have been computed by an accelerator, with its errors, and forward()
+// not have been called. (So max pooling finds its arg max, and LRN its scale, in the values
+// themselves.)
 class Layer {
  public:
   using Values = std::vector<Value*>;
@@ -42,11 +43,13 @@ class Layer {
   Layer(const Layer&) = delete;
   Layer& operator=(const Layer&) = delete;
 
-  // Checks the bottoms' shapes, returns the tops' shapes and creates the parameters (filled under `seed`).
-  // Throws Error that names the layer, what is wrong and what would be right.
-  virtual std::vector<std::vector<std::int64_t>> set_up(const Values& bottoms, std::uint64_t seed) = 0;
+  // Checks the bottoms' shapes, returns the tops' shapes and creates the parameters (filled under
+  // `seed`). Throws Error that names the layer, what is wrong and what would be right.
+  virtual std::vector<std::vector<std::int64_t>> set_up(const Values& bottoms,
+                                                        std::uint64_t seed) = 0;
   virtual void forward(const Values& bottoms, const Values& tops, const PassContext& pass) = 0;
-  // Adds to the bottoms' gradients (where needs_gradient) and to the parameters' (where lr_mult != 0).
+  // Adds to the bottoms' gradients (where needs_gradient) and to the parameters' (where lr_mult !=
+  // 0).
   virtual void backward(const Values& tops, const Values& bottoms, const PassContext& pass) = 0;
 
   const caffe::LayerParameter& parameter() const { return parameter_; }

@@ -14,7 +14,8 @@ namespace inure {
 class Placement;  // which layers run on an accelerator: inure/network/placement.hpp
 
 // A Caffe network for one phase: a graph of layers in the order of the file. Where the data comes
-// from it does not know: the layers of data types are its inputs, and whoever trains or tests fills them.
+// from it does not know: the layers of data types are its inputs, and whoever trains or tests fills
+// them.
 class Network {
  public:
   using Shapes = std::vector<std::vector<std::int64_t>>;
@@ -36,12 +37,12 @@ class Network {
   // The loss is the sum of loss_weight * top over the layers that have one.
   void forward(std::int64_t iteration);
   double loss() const;
-  // Adds to the parameters' gradients. (clear_gradients() first; iter_size calls it once for several.)
+  // Adds to the parameters' gradients. (clear_gradients() first; iter_size calls it once for
+  // several.)
   void backward();
   void clear_gradients();
 
-  // The network's outputs: tops that no layer reads, in order of their names' first appearance... as Caffe
-  // prints them: accuracy, loss.
+  // The network's outputs: tops that no layer reads, by name, as Caffe prints them: accuracy, loss.
   struct Output {
     std::string name;
     at::Tensor data;
@@ -63,10 +64,12 @@ class Network {
 
   // Every parameter once, in the order of the layers.
   const std::vector<std::shared_ptr<Parameter>>& parameters() const { return parameters_; }
-  // Uses the parameters of another network (a test network those of the training network), by layer name.
+  // Uses the parameters of another network (a test network those of the training network), by layer
+  // name.
   void share_parameters(const Network& other);
-  // Copies weights by layer name, as Caffe does: layers of `weights` that are not here are ignored, layers
-  // here without weights keep their fillers' values. Throws Error on a shape mismatch (layer, both shapes).
+  // Copies weights by layer name, as Caffe does: layers of `weights` that are not here are ignored,
+  // layers here without weights keep their fillers' values. Throws Error on a shape mismatch
+  // (layer, both shapes).
   void load(const caffe::NetParameter& weights, const std::string& name_for_errors);
   caffe::NetParameter save() const;  // as Caffe writes: every layer with its blobs
 
@@ -75,6 +78,9 @@ class Network {
   Placement* placement() { return placement_.get(); }
 
  private:
+  void backward(Node& node);
+  void collect_parameters();
+
   std::string name_;
   PassContext pass_;
   std::vector<caffe::LayerParameter> data_layers_;

@@ -1,0 +1,146 @@
+#include "inure/network/network.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "inure/base/error.hpp"
+#include "inure/caffe/files.hpp"
+#include "inure/network/blas.hpp"
+#include "inure/network/build.hpp"
+#include "inure/network/families.hpp"
+#include "inure/network/placement.hpp"
+
+namespace inure {
+
+Network::Network(const caffe::NetParameter& net, caffe::Phase phase, std::uint64_t seed,
+                 const InputShapes& input_shapes)
+    : name_(net.name()), pass_{phase, seed, 0} {
+  caffe::NetState state = net.state();
+  state.set_phase(phase);
+  const caffe::NetParameter filtered = caffe::filter_net(net, state);
+  Builder builder{seed, filtered.force_backward(), values_, versions_, nodes_, data_layers_, {},
+                  {}};
+  for (const caffe::LayerParameter& layer : filtered.layer()) {
+    if (is_data_type(layer.type())) {
+      builder.add_data_layer(layer, input_shapes);
+    } else {
+      builder.add_layer(layer);
+    }
+  }
+  builder.mark_backward();
+  collect_parameters();
+}
+
+Network::~Network() = default;
+
+void Network::collect_parameters() {
+  parameters_.clear();
+  std::set<const Parameter*> seen;
+  for (const Node& node : nodes_) {
+    for (const auto& parameter : node.layer->parameters) {
+      if (seen.insert(parameter.get()).second) parameters_.push_back(parameter);
+    }
+  }
+}
+
+void Network::set_input(const std::string& blob, const std::vector<float>& values) {
+  const auto found = versions_.find(blob);
+  if (found == versions_.end()) fail("input \"{}\": the network has no such blob", blob);
+  Value& value = *found->second.front();
+  if (static_cast<std::int64_t>(values.size()) != value.count()) {
+    fail("input \"{}\": {} values for a blob of {}", blob, values.size(), shape_text(value.shape));
+  }
+  std::copy(values.begin(), values.end(), value.output());
+}
+
+void Network::forward(std::int64_t iteration) {
+  const SingleThreaded libraries;
+  const c10::InferenceMode no_autograd;
+  pass_.iteration = iteration;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (placement_ && placement_->run(*this, i, pass_)) continue;
+    nodes_[i].layer->forward(nodes_[i].bottoms, nodes_[i].tops, pass_);
+  }
+}
+
+double Network::loss() const {
+  double loss = 0;
+  for (const Node& node : nodes_) {
+    for (std::size_t t = 0; t < node.tops.size(); ++t) {
+      if (node.loss_weights[t] == 0) continue;
+      const float* values = node.tops[t]->floats();
+      double sum = 0;
+      for (std::int64_t i = 0; i < node.tops[t]->count(); ++i) sum += values[i];
+      loss += node.loss_weights[t] * sum;
+    }
+  }
+  return loss;
+}
+
+void Network::backward() {
+  const SingleThreaded libraries;
+  const c10::InferenceMode no_autograd;
+  for (const auto& value : values_) value->clear_gradient();
+  for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
+    if (!node->needs_backward) continue;
+    bool reached = false;
+    for (std::size_t t = 0; t < node->tops.size(); ++t) {
+      Value& top = *node->tops[t];
+      if (node->loss_weights[t] != 0) {
+        top.add_gradient(at::full(top.shape, node->loss_weights[t], at::kFloat));
+      }
+      reached = reached || top.gradient.defined();
+    }
+    if (!reached) continue;
+    for (Value* top : node->tops) {
+      if (!top->gradient.defined()) top->add_gradient(at::zeros(top->shape, at::kFloat));
+    }
+    if (placement_) placement_->mask_gradient(*this, nodes_.rend() - node - 1);
+    backward(*node);
+  }
+}
+
+// A bottom with `propagate_down: false` gets no gradient from this reader, though others may give
+// one.
+void Network::backward(Node& node) {
+  std::vector<Value*> cut;
+  for (int b = 0; b < node.layer->parameter().propagate_down_size(); ++b) {
+    Value* bottom = node.bottoms[b];
+    if (node.layer->parameter().propagate_down(b) || !bottom->needs_gradient) continue;
+    bottom->needs_gradient = false;
+    cut.push_back(bottom);
+  }
+  node.layer->backward(node.tops, node.bottoms, pass_);
+  for (Value* bottom : cut) bottom->needs_gradient = true;
+}
+
+void Network::place(std::shared_ptr<Placement> placement) { placement_ = std::move(placement); }
+
+void Network::clear_gradients() {
+  for (const auto& parameter : parameters_) parameter->gradient.zero_();
+}
+
+std::vector<Network::Output> Network::outputs() {
+  std::set<const Value*> read;
+  std::map<const Value*, float> weights;
+  for (const Node& node : nodes_) {
+    read.insert(node.bottoms.begin(), node.bottoms.end());
+    for (std::size_t t = 0; t < node.tops.size(); ++t) weights[node.tops[t]] = node.loss_weights[t];
+  }
+  std::vector<Output> outputs;
+  for (const auto& [blob_name, versions] : versions_) {
+    Value& last = *versions.back();
+    if (!read.count(&last)) outputs.push_back({blob_name, last.data().clone(), weights[&last]});
+  }
+  return outputs;
+}
+
+Value& Network::blob(const std::string& blob_name) { return *blob_versions(blob_name).back(); }
+
+std::vector<Value*> Network::blob_versions(const std::string& blob_name) {
+  const auto found = versions_.find(blob_name);
+  if (found == versions_.end()) fail("blob \"{}\": the network has none of this name", blob_name);
+  return found->second;
+}
+
+}  // namespace inure

@@ -1,0 +1,208 @@
+#include "inure/network/placement.hpp"
+
+#include <algorithm>
+
+#include "inure/base/error.hpp"
+#include "inure/base/parallel.hpp"
+#include "inure/fixed_point/format.hpp"
+#include "inure/pipecnn/pipecnn.hpp"
+
+namespace inure {
+namespace {
+
+bool contains(const google::protobuf::RepeatedPtrField<std::string>& names,
+              const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void check_names(const Network& network, const AcceleratorDescription& description) {
+  const auto exists = [&](const std::string& name) {
+    return std::any_of(network.nodes().begin(), network.nodes().end(),
+                       [&](const Network::Node& node) { return node.layer->name() == name; });
+  };
+  for (const auto* names : {&description.host_layer(), &description.accelerator_layer()}) {
+    for (const std::string& name : *names) {
+      if (!exists(name)) {
+        fail("accelerator: layer \"{}\" is placed but the network \"{}\" has no such layer", name,
+             network.name());
+      }
+    }
+  }
+}
+
+// The description's format, or else the one in the layer itself (qcodeconfig: weights, input,
+// output).
+std::optional<LayerFormat> format_of(const caffe::LayerParameter& layer,
+                                     const AcceleratorDescription& description) {
+  for (const LayerFormat& format : description.format()) {
+    if (format.layer() == layer.name()) return format;
+  }
+  if (layer.qcodeconfig_size() != 3) return std::nullopt;
+  LayerFormat format;
+  format.set_layer(layer.name());
+  format.set_weights(layer.qcodeconfig(0).fl());
+  format.set_input(layer.qcodeconfig(1).fl());
+  format.set_output(layer.qcodeconfig(2).fl());
+  return format;
+}
+
+// Master weights to int8 in pieces of a fixed size, on all threads.
+void quantize_parallel(const at::Tensor& values, int fraction, std::vector<std::int8_t>& out) {
+  constexpr std::int64_t kPiece = 1 << 16;
+  const std::int64_t count = values.numel();
+  const float* from = values.data_ptr<float>();
+  out.resize(count);
+  parallel_for((count + kPiece - 1) / kPiece, [&](std::int64_t piece) {
+    const std::int64_t begin = piece * kPiece, size = std::min(kPiece, count - begin);
+    quantize(std::span(from + begin, size), fraction, std::span(out.data() + begin, size));
+  });
+}
+
+}  // namespace
+
+Placement::Placement(const Network& network, const AcceleratorDescription& description,
+                     const Registry& registry)
+    : accelerator_(registry.make(description)), stage_at_(network.nodes().size(), nullptr) {
+  check_names(network, description);
+  for (const StageGroup& group : find_stage_groups(network, notes_)) {
+    add(network, group, description);
+  }
+  for (const std::string& demanded : description.accelerator_layer()) {
+    for (std::size_t i = 0; i < stage_at_.size(); ++i) {
+      if (network.nodes()[i].layer->name() != demanded || stage_at_[i] != nullptr) continue;
+      const auto note = std::find_if(notes_.begin(), notes_.end(),
+                                     [&](const PlacementNote& n) { return n.layer == demanded; });
+      fail("layer \"{}\" is demanded on the accelerator, which cannot run it: {}", demanded,
+           note != notes_.end()
+               ? note->reason
+               : "a " + network.nodes()[i].layer->type() + " layer is no stage there");
+    }
+  }
+  if (stages_.empty()) {
+    fail("accelerator: no layer of \"{}\" can run on it; the first reason: {}", network.name(),
+         notes_.empty() ? "it has no convolution and no inner product"
+                        : notes_[0].layer + ": " + notes_[0].reason);
+  }
+}
+
+void Placement::add(const Network& network, const StageGroup& group,
+                    const AcceleratorDescription& description) {
+  const caffe::LayerParameter& layer = network.nodes()[group.head].layer->parameter();
+  if (contains(description.host_layer(), layer.name())) {
+    notes_.push_back({layer.name(), "the description keeps it on the host"});
+    return;
+  }
+  const auto format = format_of(layer, description);
+  if (!format) {
+    fail(
+        "accelerator: layer \"{}\" has no format; write one with `inure quantize`, or name it in "
+        "host_layer",
+        layer.name());
+  }
+  StageGroup wanted = group;
+  // A pooling or LRN that is to stay on the host ends the stage before it.
+  for (auto* part : {&wanted.pool, &wanted.lrn}) {
+    if (!*part || !contains(description.host_layer(), network.nodes()[**part].layer->name()))
+      continue;
+    if (part == &wanted.pool) wanted.pool.reset(), wanted.spec.pool.reset();
+    wanted.lrn.reset(), wanted.spec.lrn = false;
+  }
+  auto fitted =
+      fit(wanted, format->weights(), format->input(), format->output(), *accelerator_, notes_);
+  if (!fitted) return;
+  auto stage = std::make_unique<Stage>();
+  stage->group = *fitted;
+  stage->program = accelerator_->compile({fitted->spec});
+  for (const std::size_t node : fitted->nodes()) stage_at_[node] = stage.get();
+  stages_.push_back(std::move(stage));
+}
+
+std::vector<StageSpec> Placement::stages() const {
+  std::vector<StageSpec> specs;
+  for (const auto& stage : stages_) specs.push_back(stage->group.spec);
+  return specs;
+}
+
+void Placement::load(const Network& network, Stage& stage) const {
+  const auto& parameters = network.nodes()[stage.group.head].layer->parameters;
+  const std::int64_t bias_version = parameters.size() > 1 ? parameters[1]->version : 0;
+  if (stage.weights_version == parameters[0]->version && stage.bias_version == bias_version) return;
+  const StageSpec& s = stage.group.spec;
+  std::vector<std::int8_t> weights;
+  quantize_parallel(parameters[0]->data, s.frac_w, weights);
+  std::vector<std::int32_t> bias(s.out_channels, 0);
+  if (parameters.size() > 1) {
+    quantize(std::span(parameters[1]->data.data_ptr<float>(), bias.size()),
+             accelerator_->bias_fraction(s), std::span(bias));
+    if (accelerator_->bias_bits() == 8) {
+      for (auto& b : bias) b = std::clamp(b, -128, 127);
+    }
+  }
+  stage.program->load(0, weights, bias);
+  stage.weights_version = parameters[0]->version;
+  stage.bias_version = bias_version;
+}
+
+std::shared_ptr<const Int8Map> Placement::input_of(const Network& network,
+                                                   const Stage& stage) const {
+  const StageSpec& s = stage.group.spec;
+  Value& value = *network.nodes()[stage.group.head].bottoms[0];
+  const auto& ready = value.fixed_point();
+  if (ready && ready->fraction == s.frac_in && ready->height == s.in_height &&
+      ready->width == s.in_width && ready->channels == s.in_channels) {
+    return ready;
+  }
+  auto map = std::make_shared<Int8Map>();
+  map->fraction = s.frac_in;
+  map->reshape(static_cast<int>(value.shape[0]), s.in_height, s.in_width, s.in_channels);
+  const float* values = value.data().data_ptr<float>();
+  parallel_for(map->images, [&](std::int64_t n) {
+    quantize_to_channels_last(values + n * map->image_size(), s.in_channels,
+                              s.in_height * s.in_width, s.frac_in, map->image(static_cast<int>(n)));
+  });
+  return map;
+}
+
+bool Placement::run(const Network& network, std::size_t index, const PassContext& pass) {
+  Stage* stage = stage_at_[index];
+  if (stage == nullptr) return false;
+  if (index != stage->group.head) return true;  // done with the head
+  load(network, *stage);
+  const RunKey key{pass.seed, static_cast<std::uint64_t>(pass.iteration),
+                   pass.phase == caffe::TRAIN};
+  stage->program->run(input_of(network, *stage), key, pass.phase == caffe::TRAIN, stage->results);
+
+  const StageResult& result = stage->results[0];
+  const StageGroup& group = stage->group;
+  const auto set = [&](std::size_t node, const std::shared_ptr<Int8Map>& map) {
+    network.nodes()[node].tops[0]->set_fixed_point(map);
+  };
+  const auto& normalised = result.output;
+  const auto& pooled = group.lrn ? result.before_lrn : result.output;
+  const auto& convolved = group.pool ? result.before_pool : pooled;
+  set(group.head, convolved);
+  if (group.relu) set(*group.relu, convolved);
+  if (group.pool) set(*group.pool, pooled);
+  if (group.lrn) set(*group.lrn, normalised);
+  return true;
+}
+
+void Placement::mask_gradient(const Network& network, std::size_t index) const {
+  const Stage* stage = stage_at_[index];
+  if (!saturation_mask_ || stage == nullptr || index != stage->group.head) return;
+  Value& value = *network.nodes()[index].tops[0];
+  const auto& map = value.fixed_point();
+  if (!map || !value.gradient.defined()) return;
+  const float step = std::ldexp(1.0f, -map->fraction);
+  const at::Tensor& data = value.data();
+  value.gradient = at::where(data.ge(127 * step).logical_or(data.le(-128 * step)),
+                             at::zeros({}, value.gradient.options()), value.gradient);
+}
+
+Registry all_accelerators() {
+  Registry registry;
+  pipecnn::register_kinds(registry);
+  return registry;
+}
+
+}  // namespace inure

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "inure/accelerator/accelerator.hpp"
+#include "inure/network/stage_groups.hpp"
+
+namespace inure {
+
+// Which layers of a network run on an accelerator, and their programs. Each stage's input is
+// quantised where it is not int8 already; what the stage computed becomes the values of its layers,
+// which backward on the host then uses with the float master weights (a straight-through
+// estimator).
+class Placement {
+ public:
+  // Throws Error where the description lacks a layer's format, names a layer that does not exist,
+  // or demands the accelerator (accelerator_layer) for one that cannot run there.
+  Placement(const Network& network, const AcceleratorDescription& description,
+            const Registry& registry);
+
+  // Runs node `index`, if it is the accelerator's, from the bottoms' values to the tops'. False:
+  // the host's.
+  bool run(const Network& network, std::size_t index, const PassContext& pass);
+
+  // With the saturation mask, gradients do not pass where the stage's output saturated.
+  void set_saturation_mask(bool on) { saturation_mask_ = on; }
+  void mask_gradient(const Network& network, std::size_t index) const;
+
+  const Accelerator& accelerator() const { return *accelerator_; }
+  std::vector<StageSpec> stages() const;
+  // Why layers are on the host, in the order of the network.
+  const std::vector<PlacementNote>& notes() const { return notes_; }
+
+ private:
+  struct Stage {
+    StageGroup group;
+    std::unique_ptr<Program> program;
+    std::vector<StageResult> results;
+    std::int64_t weights_version = -1, bias_version = -1;
+  };
+
+  void add(const Network& network, const StageGroup& group, const AcceleratorDescription& d);
+  void load(const Network& network, Stage& stage) const;
+  std::shared_ptr<const Int8Map> input_of(const Network& network, const Stage& stage) const;
+
+  std::unique_ptr<Accelerator> accelerator_;
+  std::vector<std::unique_ptr<Stage>> stages_;
+  std::vector<Stage*> stage_at_;  // by node; null on the host
+  std::vector<PlacementNote> notes_;
+  bool saturation_mask_ = false;
+};
+
+// The registry of all accelerators that this program knows.
+Registry all_accelerators();
+
+}  // namespace inure
