@@ -2,6 +2,7 @@
 
 #include "commands.hpp"
 #include "inure/caffe/files.hpp"
+#include "inure/network/blas.hpp"
 #include "inure/train/attach_accelerator.hpp"
 
 namespace inure::app {
@@ -53,6 +54,7 @@ void add_execution_options(CLI::App& command, NetOptions& options) {
 }
 
 OpenNet open_net(const NetOptions& options, caffe::Phase phase, std::uint64_t seed) {
+  for (const std::string& warning : blas_warnings()) fmt::print("Note: {}\n", warning);
   caffe::NetParameter net = caffe::read_net(options.model);
   net.mutable_state()->set_phase(phase);
   if (options.level != 0) net.mutable_state()->set_level(options.level);

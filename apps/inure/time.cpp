@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <set>
 
 #include "commands.hpp"
 #include "inure/base/progress.hpp"
+#include "inure/network/blas.hpp"
 
 namespace inure::app {
 
@@ -30,8 +30,8 @@ struct LayerTime {
 void clear_gradients(Network& network) {
   network.clear_gradients();
   for (const Network::Node& node : network.nodes()) {
-    for (Value* value : node.bottoms) value->gradient = at::Tensor();
-    for (Value* value : node.tops) value->gradient = at::Tensor();
+    for (Value* value : node.bottoms) value->clear_gradient();
+    for (Value* value : node.tops) value->clear_gradient();
   }
 }
 
@@ -39,12 +39,14 @@ void clear_gradients(Network& network) {
 void start_backward(const Network::Node& node) {
   for (std::size_t t = 0; t < node.tops.size(); ++t) {
     if (t < node.loss_weights.size() && node.loss_weights[t] != 0) {
-      node.tops[t]->add_gradient(at::full(node.tops[t]->shape, node.loss_weights[t]));
+      node.tops[t]->add_gradient(at::full(node.tops[t]->shape, node.loss_weights[t], at::kFloat));
     }
   }
 }
 
 void time_layers(Network& network, const PassContext& pass, std::vector<LayerTime>& times) {
+  const SingleThreaded libraries;  // as Network runs its layers
+  const c10::InferenceMode no_autograd;
   const auto& nodes = network.nodes();
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const auto start = Clock::now();

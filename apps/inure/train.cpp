@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "commands.hpp"
+#include "inure/network/blas.hpp"
 #include "inure/train/console_log.hpp"
 #include "inure/train/solver.hpp"
 #include "inure/train/trainer.hpp"
@@ -55,6 +56,7 @@ void train(const Options& options, std::optional<std::uint64_t> seed) {
   for (const std::string& stage : options.stages) solver.mutable_train_state()->add_stage(stage);
 
   ConsoleLog console;
+  for (const std::string& warning : blas_warnings()) console.note(warning);
   remove_unfinished_snapshots(solver.snapshot_prefix());
   TrainOptions train_options;
   train_options.snapshot = find_snapshot(options, solver.snapshot_prefix(), console);
