@@ -59,7 +59,7 @@ inline constexpr std::int64_t kElements = 32768;
 // either, so the two give the same bits.)
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)
-#define INURE_WIDE __attribute__((target_clones("default", "avx2"), optimize("no-math-errno")))
+#define INURE_WIDE __attribute__((target_clones("default", "avx2")))
 #else
 #define INURE_WIDE
 #endif
