@@ -59,6 +59,7 @@ void add_test_command(CLI::App& app) {
       ->capture_default_str()
       ->type_name("N");
   command->footer(
+      "Besides: --threads N and --seed N, see inure --help.\n"
       "Ends with a line \"NAME = VALUE\" for each output, averaged over the iterations. An output "
       "of\n"
       "more than 1024 values gives its mean.\n\n"

@@ -140,6 +140,7 @@ void add_time_command(CLI::App& app) {
       ->check(CLI::IsMember({"TRAIN", "TEST"}))
       ->capture_default_str();
   command->footer(
+      "Besides: --threads N and --seed N, see inure --help.\n"
       "Reading data is not part of the time: one batch serves for all passes. With an accelerator "
       "the\n"
       "whole passes are timed, without one each layer too.\n\n"

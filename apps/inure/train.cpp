@@ -104,6 +104,7 @@ void add_train_command(CLI::App& app) {
                    "Write a line of JSON for each display, test and snapshot")
       ->type_name("FILE");
   command->footer(
+      "Besides: --threads N and --seed N, see inure --help.\n"
       "Paths in prototxts count from the working directory, as in Caffe.\n"
       "Ctrl-C takes a snapshot and ends (exit code 130); a second one ends at once. A resumed run\n"
       "goes on with the same bits: weights, momentum, data, dropout and errors.\n\n"
