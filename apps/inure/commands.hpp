@@ -20,7 +20,10 @@ namespace inure::app {
 void add_train_command(CLI::App& app);
 void add_test_command(CLI::App& app);
 void add_time_command(CLI::App& app);
+void add_quantize_command(CLI::App& app);
 void add_convert_command(CLI::App& app);
+void add_devices_command(CLI::App& app);
+void add_stage_command(CLI::App& app);
 
 // What --seed said, before or behind the name of the subcommand.
 std::optional<std::uint64_t> global_seed(const CLI::App& app);

@@ -37,7 +37,10 @@ std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
   }
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
-  return fmt::format("{}; commands: {}", error.what(), fmt::join(names, ", "));
+  const std::vector<std::string> left = app.remaining();
+  const std::string what =
+      left.empty() ? "a command is missing" : fmt::format("there is no command \"{}\"", left[0]);
+  return fmt::format("{}; the commands are {}", what, fmt::join(names, ", "));
 }
 
 int run(int argc, char** argv) {
@@ -76,7 +79,10 @@ int run(int argc, char** argv) {
   add_train_command(app);
   add_test_command(app);
   add_time_command(app);
+  add_quantize_command(app);
   add_convert_command(app);
+  add_devices_command(app);
+  add_stage_command(app);
 
   std::vector<std::string> arguments = two_dashes(argc, argv);
   try {

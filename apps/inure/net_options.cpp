@@ -68,7 +68,10 @@ OpenNet open_net(const NetOptions& options, caffe::Phase phase, std::uint64_t se
   for (const std::string& weights : options.weights) {
     open.network->load(caffe::read_model(weights), weights);
   }
-  if (!options.accelerator.empty()) attach_accelerator(*open.network, options.accelerator);
+  if (!options.accelerator.empty()) {
+    attach_accelerator(*open.network, options.accelerator);
+    fmt::print("{}", placement_summary(*open.network));
+  }
   return open;
 }
 

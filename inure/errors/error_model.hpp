@@ -52,7 +52,7 @@ struct LaneOperands {
 
   int activation(int channel, int y, int x, int tap) const {
     if (tap_offset[tap] < 0) return 0;
-    const int group = channel / geometry->out_per_group;
+    const int group = channel >= geometry->out_per_group ? channel / geometry->out_per_group : 0;
     return activations[group * group_stride + y * row_stride + x * column_stride +
                        tap_offset[tap]] -
            128;

@@ -65,6 +65,7 @@ ErrorKey PipecnnProgram::error_key(const Stage& stage, const RunKey& key, int im
 void PipecnnProgram::run(std::shared_ptr<const Int8Map> input, const RunKey& key, bool keep,
                          std::vector<StageResult>& results) {
   results.resize(stages_.size());
+  unkept_.resize(stages_.size());
   for (std::size_t i = 0; i < stages_.size(); ++i) {
     Stage& stage = stages_[i];
     const StageSpec& spec = stage.spec;
@@ -98,6 +99,8 @@ void PipecnnProgram::run(std::shared_ptr<const Int8Map> input, const RunKey& key
     }
 
     StageResult& result = results[i];
+    if (!result.before_pool) result.before_pool = std::move(unkept_[i].before_pool);
+    if (!result.before_lrn) result.before_lrn = std::move(unkept_[i].before_lrn);
     Maps maps{};
     auto& first = spec.pool ? result.before_pool : spec.lrn ? result.before_lrn : result.output;
     maps.convolved = &renew(first, in->images, spec.conv_height(), spec.conv_width(),
@@ -114,8 +117,9 @@ void PipecnnProgram::run(std::shared_ptr<const Int8Map> input, const RunKey& key
               maps);
   }
   if (keep) return;
-  // The caller must not see maps it did not ask for; the next run allocates them again.
-  for (StageResult& result : results) result.before_pool = result.before_lrn = nullptr;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    unkept_[i] = {nullptr, std::move(results[i].before_pool), std::move(results[i].before_lrn)};
+  }
 }
 
 }  // namespace inure::pipecnn

@@ -49,6 +49,7 @@ class PipecnnProgram : public Program {
   Build build_;
   std::vector<StageSpec> specs_;
   std::vector<Stage> stages_;
+  std::vector<StageResult> unkept_;  // maps that the caller did not ask for, to be used again
 };
 
 }  // namespace inure::pipecnn

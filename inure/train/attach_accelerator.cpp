@@ -1,11 +1,30 @@
 #include "inure/train/attach_accelerator.hpp"
 
-#include "inure/base/error.hpp"
+#include <fmt/format.h>
+
+#include "inure/network/placement.hpp"
 
 namespace inure {
 
-std::string attach_accelerator(Network&, const std::filesystem::path& file) {
-  fail("{}: accelerators are not available in this build; leave --accelerator away", file.string());
+std::string attach_accelerator(Network& network, const std::filesystem::path& file,
+                               bool saturation_mask) {
+  const AcceleratorDescription description = read_description(file.string());
+  auto placement = std::make_shared<Placement>(network, description, all_accelerators());
+  placement->set_saturation_mask(saturation_mask);
+  network.place(std::move(placement));
+  return to_text(description);
+}
+
+std::string placement_summary(Network& network) {
+  const Placement& placement = *network.placement();
+  std::string text = placement.accelerator().summary() + "\n";
+  for (const StageSpec& stage : placement.stages()) {
+    text += "  on the accelerator: " + to_string(stage) + "\n";
+  }
+  for (const PlacementNote& note : placement.notes()) {
+    text += fmt::format("  on the host: {}: {}\n", note.layer, note.reason);
+  }
+  return text;
 }
 
 }  // namespace inure

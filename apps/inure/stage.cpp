@@ -1,0 +1,75 @@
+#include <fmt/format.h>
+
+#include "commands.hpp"
+#include "inure/accelerator/stage_files.hpp"
+#include "inure/base/error.hpp"
+#include "inure/base/file.hpp"
+#include "inure/network/placement.hpp"
+
+namespace inure::app {
+
+namespace {
+
+struct Options {
+  std::string folder, output, accelerator, arithmetic, kind;
+};
+
+AcceleratorDescription description_of(const Options& options) {
+  AcceleratorDescription description;
+  if (!options.accelerator.empty()) description = read_description(options.accelerator);
+  if (!options.kind.empty()) description.set_kind(options.kind);
+  if (options.arithmetic == "2018")
+    description.set_arithmetic(AcceleratorDescription::PIPECNN_2018);
+  if (options.arithmetic == "wide") description.set_arithmetic(AcceleratorDescription::WIDE_BIAS);
+  return description;
+}
+
+void stage(const Options& options, std::uint64_t seed) {
+  const StageFiles files = read_stage(options.folder);
+  const auto accelerator = all_accelerators().make(description_of(options));
+  std::vector<std::int32_t> bias(files.bias.begin(), files.bias.end());
+  // The files' bias has the weights' fraction; an accelerator with a wide one has the products'.
+  const int up = accelerator->bias_fraction(files.spec) - files.spec.frac_w;
+  if (up < 0)
+    fail("{}: frac_din below 0 leaves no room for the bias; use --arithmetic 2018", options.folder);
+  for (auto& b : bias) b <<= up;
+  const auto program = accelerator->compile({files.spec});
+  program->load(0, files.weights, bias);
+  std::vector<StageResult> results;
+  program->run(std::make_shared<Int8Map>(files.input), {seed, 0, false}, false, results);
+  const Int8Map& out = *results[0].output;
+  fmt::print("{}\n{}\n", accelerator->summary(), to_string(files.spec));
+  if (!options.output.empty()) {
+    write_file_atomically(options.output, channels_first(out));
+    fmt::print("{}: {} x {} x {} int8, fraction {}\n", options.output, out.channels, out.height,
+               out.width, out.fraction);
+  }
+}
+
+}  // namespace
+
+void add_stage_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "stage", "Run one accelerator stage from files, to compare with RTL or a board");
+  auto options = std::make_shared<Options>();
+  command
+      ->add_option(
+          "folder", options->folder,
+          "Holds layer.txt (key=value), input.bin [C][H][W], weights.bin [M][C/g][K][K] and "
+          "bias.bin [M], int8")
+      ->required()
+      ->type_name("DIR");
+  command->add_option("--output", options->output, "Write the output [C][H][W], int8")
+      ->type_name("FILE");
+  command
+      ->add_option("--arithmetic", options->arithmetic, "2018 (to the bit) or wide (32-bit bias)")
+      ->check(CLI::IsMember({"2018", "wide"}));
+  command->add_option("--kind", options->kind, "Of accelerator; `inure devices` lists them")
+      ->type_name("NAME");
+  command->add_option("--accelerator", options->accelerator, "A description, for its errors, say")
+      ->type_name("FILE");
+  command->footer("Example:\n  inure stage conv1/ --arithmetic 2018 --output conv1.out.bin");
+  command->callback([&app, options] { stage(*options, global_seed(app).value_or(1)); });
+}
+
+}  // namespace inure::app
