@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "inure/base/error.hpp"
 #include "inure/network/placement.hpp"
 
 namespace inure {
@@ -9,9 +10,13 @@ namespace inure {
 std::string attach_accelerator(Network& network, const std::filesystem::path& file,
                                bool saturation_mask) {
   const AcceleratorDescription description = read_description(file.string());
-  auto placement = std::make_shared<Placement>(network, description, all_accelerators());
-  placement->set_saturation_mask(saturation_mask);
-  network.place(std::move(placement));
+  try {
+    auto placement = std::make_shared<Placement>(network, description, all_accelerators());
+    placement->set_saturation_mask(saturation_mask);
+    network.place(std::move(placement));
+  } catch (const Error& error) {
+    fail("{}: {}", file.string(), error.what());
+  }
   return to_text(description);
 }
 

@@ -47,7 +47,9 @@ class Program {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
 
-  std::string output() const { return read_file(folder_ / "stdout"); }
+  std::string output() const {  // empty while the process has not begun
+    return std::filesystem::exists(folder_ / "stdout") ? read_file(folder_ / "stdout") : "";
+  }
   std::string errors() const { return read_file(folder_ / "stderr"); }
 
   // Waits until the output holds `text`; false if it does not come.
@@ -217,8 +219,8 @@ TEST_F(ProgramTest, RefusesBadInputInOneLine) {
     int code;
     std::string message;
   } table[] = {
-      {{}, 2, "A subcommand is required"},
-      {{"trian"}, 2, "trian"},
+      {{}, 2, "a command is missing; the commands are train, "},
+      {{"trian"}, 2, "there is no command \"trian\"; the commands are train, "},
       {{"train"}, 2, "--solver is required; inure train --help lists the options"},
       {{"test"}, 2, "--model is required"},
       {{"train", "--solver", good, "--frobnicate", "1"}, 2, "--frobnicate"},

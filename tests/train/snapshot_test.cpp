@@ -13,6 +13,8 @@ Snapshot make_snapshot(int iteration) {
   snapshot.iteration = iteration;
   snapshot.current_step = 2;
   snapshot.weights.set_name("n");
+  snapshot.weights.add_layer()->set_name("ip");
+  snapshot.weights.mutable_layer(0)->set_type("InnerProduct");
   snapshot.history = {at::arange(6, at::kFloat).reshape({2, 3}), at::full({4}, 0.1f)};
   snapshot.seed = 0xFFFFFFFFFFFFFFFFull;
   snapshot.network = "ip InnerProduct 2x3\n";
