@@ -16,12 +16,12 @@ set mxtics 10
 set border 3 lc rgb '#555555'
 set tics nomirror textcolor rgb '#333333'
 set grid xtics ytics lt 1 lc rgb '#e0e0e0' lw 1
-set bmargin 4.2
 set rmargin 3
 set xlabel 'probability that a bit of a product flips' textcolor rgb '#333333'
 set ylabel 'right answers on 10,000 test images (%)' textcolor rgb '#333333' offset 1
 set title 'LeNet on Fashion-MNIST, forward pass on an accelerator with bit flips'
-set key left bottom Left reverse spacing 1.4 samplen 2.5 width 1 opaque noautotitle
+set key left bottom Left reverse spacing 1.4 samplen 2.5 width 1 noautotitle  # not opaque: hides no data
+set bmargin 4.2
 
 # Okabe and Ito's colours, told apart by the colour-blind too, and a shape for each.
 set style line 1 lc rgb '#D55E00' lw 3 pt 5 ps 1.2
