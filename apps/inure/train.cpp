@@ -36,6 +36,7 @@ void handle_signals() {
 struct Options : NetOptions {
   std::string solver, snapshot, log_json;
   int iterations = 0;
+  bool saturation_mask = false;
 };
 
 // --snapshot latest: where no snapshot is there yet the run begins at the beginning, so that one
@@ -64,6 +65,7 @@ void train(const Options& options, std::optional<std::uint64_t> seed) {
     train_options.weights.assign(options.weights.begin(), options.weights.end());
   }
   train_options.accelerator = options.accelerator;
+  train_options.saturation_mask = options.saturation_mask;
   train_options.seed = seed;
   train_options.synthetic = options.synthetic_data();
 
@@ -103,6 +105,8 @@ void add_train_command(CLI::App& app) {
       ->add_option("--log-json", options->log_json,
                    "Write a line of JSON for each display, test and snapshot")
       ->type_name("FILE");
+  command->add_flag("--saturation-mask", options->saturation_mask,
+                    "With --accelerator: no gradient passes where its output saturated");
   command->footer(
       "Besides: --threads N and --seed N, see inure --help.\n"
       "Paths in prototxts count from the working directory, as in Caffe.\n"

@@ -60,8 +60,11 @@ Trainer::Trainer(const caffe::SolverParameter& solver, const TrainOptions& optio
     network_->load(caffe::read_model(weights), weights.string());
   }
   if (!options.accelerator.empty()) {
-    accelerator_ = attach_accelerator(*network_, options.accelerator);
+    accelerator_ = attach_accelerator(*network_, options.accelerator, options.saturation_mask);
+    if (options.saturation_mask) accelerator_ += "saturation mask\n";
     for (TestNet& test : tests_) attach_accelerator(*test.network, options.accelerator);
+    const std::string summary = placement_summary(*network_);
+    tell([&](TrainObserver& observer) { observer.note(summary.substr(0, summary.size() - 1)); });
   }
   if (snapshot) resume(*snapshot, options.snapshot);
 }

@@ -23,6 +23,7 @@ struct TrainOptions {
   std::vector<std::filesystem::path> weights;  // fine-tuning: copied by layer name, in order
   std::filesystem::path snapshot;              // a .solverstate to resume from
   std::filesystem::path accelerator;           // its description
+  bool saturation_mask = false;                // no gradient where the accelerator saturated
   std::optional<std::uint64_t> seed;           // else random_seed of the solver, else 1
   std::optional<SyntheticData> synthetic;
 };
