@@ -62,30 +62,30 @@ inline int product_flip_delta(int product, int bit) {
   return static_cast<std::int16_t>(product ^ (1 << bit)) - product;
 }
 
-// Sites of a row: ((x * channels + channel) * taps + tap) * bits + bit.
+// Sites of a strip: ((x * channels + channel) * taps + tap) * bits + bit.
 class ProductFlips : public Flips {
  public:
   using Flips::Flips;
   bool corrupts_sums() const override { return true; }
 
-  void add_deltas(const ErrorKey& key, const LaneOperands& operands, int y,
-                  std::uint32_t* sums) const override;
+  void add_deltas(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
+                  std::int64_t stride) const override;
   std::unique_ptr<CycleErrors> cycles(const ErrorKey& key, const LaneGeometry& g) const override;
 
-  static std::int64_t sites(const LaneGeometry& g, int bits) {
-    return std::int64_t{g.width} * g.channels * g.taps() * bits;
+  static std::int64_t sites(const LaneGeometry& g, int channels, int bits) {
+    return std::int64_t{g.width} * channels * g.taps() * bits;
   }
   int low() const { return low_; }
   int bits() const { return bits_; }
   const SiteSampler& sampler() const { return sampler_; }
 };
 
-// Quotients by doubles, which vectorise and are exact below 2^52: output = x * channels + channel.
 struct ProductPlaces {
   static constexpr int kRun = 256;
-  std::int32_t output[kRun], x[kRun], channel[kRun], tap[kRun], bit[kRun];
+  std::int32_t x[kRun], channel[kRun], tap[kRun], bit[kRun];
 };
 
+// Quotients by doubles, which vectorise and are exact below 2^52.
 INURE_CLONES
 void decode(const std::int64_t* hits, int count, int bits, int taps, int channels,
             ProductPlaces& p) {
@@ -97,49 +97,48 @@ void decode(const std::int64_t* hits, int count, int bits, int taps, int channel
     const auto x = static_cast<std::int32_t>(output / channels_d);
     p.bit[k] = static_cast<std::int32_t>(site - product * bits_d);
     p.tap[k] = static_cast<std::int32_t>(product - output * taps_d);
-    p.output[k] = output;
     p.x[k] = x;
     p.channel[k] = output - x * channels;
   }
 }
 
-void ProductFlips::add_deltas(const ErrorKey& key, const LaneOperands& operands, int y,
-                              std::uint32_t* sums) const {
+void ProductFlips::add_deltas(const ErrorKey& key, const LaneOperands& operands,
+                              std::uint32_t* sums, std::int64_t stride) const {
   thread_local std::vector<std::int64_t> hits;
   const LaneGeometry& g = *operands.geometry;
-  sampler_.sample(key, y, sites(g, bits_), hits);
+  sampler_.sample(key, g.strip_id(operands.y, operands.first_channel),
+                  sites(g, operands.channels, bits_), hits);
   ProductPlaces p;
   for (std::size_t begin = 0; begin < hits.size(); begin += ProductPlaces::kRun) {
     const int count =
         static_cast<int>(std::min<std::size_t>(ProductPlaces::kRun, hits.size() - begin));
-    decode(hits.data() + begin, count, bits_, g.taps(), g.channels, p);
+    decode(hits.data() + begin, count, bits_, g.taps(), operands.channels, p);
     for (int k = 0; k < count; ++k) {
-      const int product = operands.activation(p.channel[k], y, p.x[k], p.tap[k]) *
-                          operands.weight(p.channel[k], p.tap[k]);
-      sums[p.output[k]] += static_cast<std::uint32_t>(product_flip_delta(product, low_ + p.bit[k]));
+      const int product = operands.product(p.x[k], p.channel[k], p.tap[k]);
+      sums[p.x[k] * stride + p.channel[k]] +=
+          static_cast<std::uint32_t>(product_flip_delta(product, low_ + p.bit[k]));
     }
   }
 }
 
-// Hits of one row at a time, kept for all rows: hardware order visits a row once for every block of
-// lanes.
-class RowHits {
+// The plain twin's hits, drawn strip by strip and kept: hardware order comes back to a strip.
+class StripHits {
  public:
-  using Draw = std::function<void(int y, std::vector<std::int64_t>&)>;
-  // Bits to flip at a value: the mask of those sites of row y that fall on it.
-  std::uint32_t mask(int y, std::int64_t value, int low, int bits, const Draw& draw) {
-    auto [row, fresh] = rows_.try_emplace(y);
+  using Draw = std::function<void(std::uint32_t strip, std::vector<std::int64_t>&)>;
+  // Bits to flip at a value: the mask of those sites of the strip that fall on it.
+  std::uint32_t mask(std::uint32_t strip, std::int64_t value, int low, int bits, const Draw& draw) {
+    auto [hits_of, fresh] = strips_.try_emplace(strip);
     if (fresh) {
       std::vector<std::int64_t> hits;
-      draw(y, hits);
-      for (const std::int64_t hit : hits) row->second[hit / bits] |= 1u << (low + hit % bits);
+      draw(strip, hits);
+      for (const std::int64_t hit : hits) hits_of->second[hit / bits] |= 1u << (low + hit % bits);
     }
-    const auto found = row->second.find(value);
-    return found == row->second.end() ? 0 : found->second;
+    const auto found = hits_of->second.find(value);
+    return found == hits_of->second.end() ? 0 : found->second;
   }
 
  private:
-  std::map<int, std::map<std::int64_t, std::uint32_t>> rows_;
+  std::map<std::uint32_t, std::map<std::int64_t, std::uint32_t>> strips_;
 };
 
 class ProductFlipCycles : public CycleErrors {
@@ -148,13 +147,15 @@ class ProductFlipCycles : public CycleErrors {
       : flips_(flips), key_(key), geometry_(geometry) {}
 
   std::int32_t product_delta(const Cycle& at, int multiplier, int activation, int weight) override {
-    const std::int64_t output = std::int64_t{at.x} * geometry_.channels + at.channel;
+    const int first = geometry_.strip_first(at.channel), channels = geometry_.strip_channels(first);
+    const std::int64_t output = std::int64_t{at.x} * channels + at.channel - first;
     const std::int64_t value =
         output * geometry_.taps() + at.step * geometry_.vec_size + multiplier;
-    const std::uint32_t mask =
-        hits_.mask(at.y, value, flips_.low(), flips_.bits(), [&](int y, auto& hits) {
-          flips_.sampler().sample_plain(key_, y, ProductFlips::sites(geometry_, flips_.bits()),
-                                        hits);
+    const std::uint32_t mask = hits_.mask(
+        geometry_.strip_id(at.y, first), value, flips_.low(), flips_.bits(),
+        [&](std::uint32_t strip, auto& hits) {
+          flips_.sampler().sample_plain(
+              key_, strip, ProductFlips::sites(geometry_, channels, flips_.bits()), hits);
         });
     const int product = activation * weight;
     return static_cast<std::int16_t>(product ^ static_cast<int>(mask)) - product;
@@ -164,7 +165,7 @@ class ProductFlipCycles : public CycleErrors {
   const ProductFlips& flips_;
   ErrorKey key_;
   LaneGeometry geometry_;
-  RowHits hits_;
+  StripHits hits_;
 };
 
 std::unique_ptr<CycleErrors> ProductFlips::cycles(const ErrorKey& key,
@@ -174,18 +175,18 @@ std::unique_ptr<CycleErrors> ProductFlips::cycles(const ErrorKey& key,
 
 constexpr int kChains = 6;
 
-// Sites of a row: ((x * channels + channel) * steps + step) * bits + bit.
+// Sites of a strip: ((x * channels + channel) * steps + step) * bits + bit.
 class AccumulatorFlips : public Flips {
  public:
   using Flips::Flips;
   bool corrupts_sums() const override { return true; }
 
-  void add_deltas(const ErrorKey& key, const LaneOperands& operands, int y,
-                  std::uint32_t* sums) const override;
+  void add_deltas(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
+                  std::int64_t stride) const override;
   std::unique_ptr<CycleErrors> cycles(const ErrorKey& key, const LaneGeometry& g) const override;
 
-  static std::int64_t sites(const LaneGeometry& g, int bits) {
-    return std::int64_t{g.width} * g.channels * g.steps * bits;
+  static std::int64_t sites(const LaneGeometry& g, int channels, int bits) {
+    return std::int64_t{g.width} * channels * g.steps * bits;
   }
   int low() const { return low_; }
   int bits() const { return bits_; }
@@ -193,24 +194,23 @@ class AccumulatorFlips : public Flips {
 };
 
 // The exact sum of the chain's products up to and including `step`.
-std::uint32_t chain_sum(const LaneOperands& operands, int channel, int y, int x, int step) {
+std::uint32_t chain_sum(const LaneOperands& operands, int x, int channel, int step) {
   std::uint32_t sum = 0;
   const int vec_size = operands.geometry->vec_size;
   for (int j = step % kChains; j <= step; j += kChains) {
     for (int v = 0; v < vec_size; ++v) {
-      const int tap = j * vec_size + v;
-      sum += static_cast<std::uint32_t>(operands.activation(channel, y, x, tap) *
-                                        operands.weight(channel, tap));
+      sum += static_cast<std::uint32_t>(operands.product(x, channel, j * vec_size + v));
     }
   }
   return sum;
 }
 
-void AccumulatorFlips::add_deltas(const ErrorKey& key, const LaneOperands& operands, int y,
-                                  std::uint32_t* sums) const {
+void AccumulatorFlips::add_deltas(const ErrorKey& key, const LaneOperands& operands,
+                                  std::uint32_t* sums, std::int64_t stride) const {
   thread_local std::vector<std::int64_t> hits;
   const LaneGeometry& g = *operands.geometry;
-  sampler_.sample(key, y, sites(g, bits_), hits);
+  sampler_.sample(key, g.strip_id(operands.y, operands.first_channel),
+                  sites(g, operands.channels, bits_), hits);
   std::int64_t last_output = -1;
   std::uint32_t earlier[kChains];  // deltas of this output's chains so far
   for (const std::int64_t hit : hits) {
@@ -219,13 +219,13 @@ void AccumulatorFlips::add_deltas(const ErrorKey& key, const LaneOperands& opera
     const int bit = low_ + static_cast<int>(hit % bits_);
     if (output != last_output) std::fill(std::begin(earlier), std::end(earlier), 0u);
     last_output = output;
-    const int channel = static_cast<int>(output % g.channels);
-    const int x = static_cast<int>(output / g.channels);
+    const int channel = static_cast<int>(output % operands.channels);
+    const int x = static_cast<int>(output / operands.channels);
     std::uint32_t& chain = earlier[step % kChains];
-    const std::uint32_t reg = chain_sum(operands, channel, y, x, step) + chain;
+    const std::uint32_t reg = chain_sum(operands, x, channel, step) + chain;
     const std::uint32_t delta = (reg ^ (1u << bit)) - reg;
     chain += delta;
-    sums[output] += delta;
+    sums[x * stride + channel] += delta;
   }
 }
 
@@ -239,13 +239,14 @@ class AccumulatorFlipCycles : public CycleErrors {
     auto& registers = chains_[at.channel];
     if (at.step == 0) registers = {};
     registers[chain] += static_cast<std::uint32_t>(mac);
-    const std::int64_t output = std::int64_t{at.x} * geometry_.channels + at.channel;
-    const std::uint32_t mask =
-        hits_.mask(at.y, output * geometry_.steps + at.step, flips_.low(), flips_.bits(),
-                   [&](int y, auto& hits) {
-                     flips_.sampler().sample_plain(
-                         key_, y, AccumulatorFlips::sites(geometry_, flips_.bits()), hits);
-                   });
+    const int first = geometry_.strip_first(at.channel), channels = geometry_.strip_channels(first);
+    const std::int64_t output = std::int64_t{at.x} * channels + at.channel - first;
+    const std::uint32_t mask = hits_.mask(
+        geometry_.strip_id(at.y, first), output * geometry_.steps + at.step, flips_.low(),
+        flips_.bits(), [&](std::uint32_t strip, auto& hits) {
+          flips_.sampler().sample_plain(
+              key_, strip, AccumulatorFlips::sites(geometry_, channels, flips_.bits()), hits);
+        });
     const std::uint32_t before = registers[chain];
     registers[chain] ^= mask;
     return static_cast<std::int32_t>(registers[chain] - before);
@@ -256,7 +257,7 @@ class AccumulatorFlipCycles : public CycleErrors {
   ErrorKey key_;
   LaneGeometry geometry_;
   std::vector<std::array<std::uint32_t, kChains>> chains_;
-  RowHits hits_;
+  StripHits hits_;
 };
 
 std::unique_ptr<CycleErrors> AccumulatorFlips::cycles(const ErrorKey& key,

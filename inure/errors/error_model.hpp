@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -27,7 +28,12 @@ struct ErrorKey {
 // How a stage's work lies on the lanes. A product's place is (y, x, channel, tap): output pixel,
 // output channel, and tap = step * vec_size + multiplier with step = (c * K + ky) * K + kx, c
 // counting vectors of vec_size input channels (padded with zeros).
+//
+// Work is done in strips: an output row of up to 64 channels of one group. Random draws are keyed
+// by strip.
 struct LaneGeometry {
+  static constexpr int kStripChannels = 64;
+
   int width = 0, height = 0, channels = 0;  // of the convolution's output
   int kernel = 0, stride = 0, group_channels = 0;
   int out_per_group = 0;  // output channels a group
@@ -37,28 +43,39 @@ struct LaneGeometry {
   int steps = 0;  // cycles an output
   int taps() const { return steps * vec_size; }
   int lane(int channel) const { return (channel + pad_offset) % lane_num; }
+
+  // The strip that a channel belongs to: its first channel, and how many it has.
+  int strip_first(int channel) const {
+    const int in_group = channel % out_per_group;
+    return channel - in_group % kStripChannels;
+  }
+  int strip_channels(int first) const {
+    return std::min(kStripChannels, out_per_group - first % out_per_group);
+  }
+  std::uint32_t strip_id(int y, int first) const {
+    return static_cast<std::uint32_t>(y) * static_cast<std::uint32_t>(channels) +
+           static_cast<std::uint32_t>(first);
+  }
 };
 
-// The operands of one image, for models that need them at a few places.
+// The operands of one strip, for models that need them at a few places.
 struct LaneOperands {
   const LaneGeometry* geometry = nullptr;
-  // value + 128 as unsigned bytes; window (y, x) of group g begins at g * group_stride + y *
-  // row_stride + x * column_stride; tap t lies tap_offset[t] further, or is a padded channel's zero
-  // where that is -1.
+  int y = 0, first_channel = 0, channels = 0;
+  // value + 128 as unsigned bytes: the window of output x begins at x * column_stride; tap t lies
+  // tap_activation[t] further, or is a padded channel's zero where that is -1.
   const std::uint8_t* activations = nullptr;
-  std::int64_t group_stride = 0, row_stride = 0, column_stride = 0;
-  const std::int32_t* tap_offset = nullptr;
-  const std::int8_t* weights = nullptr;  // [channels][taps]
+  std::int64_t column_stride = 0;
+  const std::int32_t* tap_activation = nullptr;
+  // The weight of the strip's channel c at tap t lies at tap_weight[t] + c * 4.
+  const std::int8_t* weights = nullptr;
+  const std::int32_t* tap_weight = nullptr;
 
-  int activation(int channel, int y, int x, int tap) const {
-    if (tap_offset[tap] < 0) return 0;
-    const int group = channel >= geometry->out_per_group ? channel / geometry->out_per_group : 0;
-    return activations[group * group_stride + y * row_stride + x * column_stride +
-                       tap_offset[tap]] -
-           128;
-  }
-  int weight(int channel, int tap) const {
-    return weights[std::int64_t{channel} * geometry->taps() + tap];
+  int product(int x, int channel_in_strip, int tap) const {
+    const std::int32_t offset = tap_activation[tap];
+    if (offset < 0) return 0;
+    return (activations[x * column_stride + offset] - 128) *
+           weights[tap_weight[tap] + channel_in_strip * 4];
   }
 };
 
@@ -98,8 +115,10 @@ class ErrorModel {
   virtual void corrupt_activations(const ErrorKey&, std::span<std::int8_t>) const {}
   virtual void corrupt_outputs(const ErrorKey&, int /*y*/, std::span<std::int8_t>) const {}
 
-  // The fast path: adds the deltas of output row y to sums[width][channels] (modulo 2^32).
-  virtual void add_deltas(const ErrorKey&, const LaneOperands&, int /*y*/, std::uint32_t*) const {}
+  // The fast path: adds the deltas of a strip to its sums (modulo 2^32): that of output x, channel
+  // c of the strip is sums[x * stride + c].
+  virtual void add_deltas(const ErrorKey&, const LaneOperands&, std::uint32_t* /*sums*/,
+                          std::int64_t /*stride*/) const {}
   // The plain twin of add_deltas.
   virtual std::unique_ptr<CycleErrors> cycles(const ErrorKey&, const LaneGeometry&) const {
     return nullptr;

@@ -1,5 +1,6 @@
 #include "inure/errors/sites.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -9,26 +10,28 @@
 namespace inure {
 namespace {
 
-// ln((word + 0.5) / 2^32) for a 32-bit word: exponent and mantissa in [0.7, 1.4), then the series
-// of 2 artanh((m - 1) / (m + 1)), whose first term left out is below 1e-13.
-[[gnu::always_inline]] inline double log_uniform(std::uint32_t word) {
-  const double u = static_cast<double>(word) + 0.5;  // in [0.5, 2^32)
-  const auto bits = std::bit_cast<std::uint64_t>(u);
-  // 0x3FE6A09E667F3BCD is sqrt(1/2); counting exponents from half of it keeps them positive.
-  const std::uint64_t exponent = (bits - 0x3FD6A09E667F3BCDull) >> 52;  // one too large
-  const auto m = std::bit_cast<double>(bits - (exponent << 52) + (1ull << 52));
-  const double f = (m - 1.0) / (m + 1.0);
-  const double g = f * f;
-  double series = g * (1.0 / 15) + 1.0 / 13;
-  series = series * g + 1.0 / 11;
-  series = series * g + 1.0 / 9;
-  series = series * g + 1.0 / 7;
-  series = series * g + 1.0 / 5;
-  series = series * g + 1.0 / 3;
-  series = series * g + 1.0;
-  return (static_cast<double>(static_cast<std::int32_t>(exponent)) - 33.0) *
-             0.69314718055994530942 +
-         2.0 * f * series;
+// ln((k + 0.5) / 2^24) for the upper 24 bits k of a word: exponent and mantissa in [0.7, 1.4), then
+// the series of 2 artanh((m - 1) / (m + 1)), whose first term left out is below 1e-9.
+[[gnu::always_inline]] inline float log_uniform(std::uint32_t word) {
+  const float u = static_cast<float>(static_cast<std::int32_t>(word >> 8)) + 0.5f;  // [0.5, 2^24]
+  const auto bits = std::bit_cast<std::int32_t>(u);
+  // 0x3F3504F3 is sqrt(1/2); counting exponents from half of it keeps them positive.
+  const std::int32_t exponent = (bits - 0x3EB504F3) >> 23;  // one too large
+  const auto m = std::bit_cast<float>(bits - (exponent << 23) + (1 << 23));
+  const float f = (m - 1.0f) / (m + 1.0f);
+  const float g = f * f;
+  float series = g * (1.0f / 9) + 1.0f / 7;
+  series = series * g + 1.0f / 5;
+  series = series * g + 1.0f / 3;
+  series = series * g + 1.0f;
+  return static_cast<float>(exponent - 25) * 0.693147181f + 2.0f * f * series;
+}
+
+// A gap that no site count reaches, yet which adds to one without overflow.
+constexpr float kLongestGap = 4.0e18f;
+
+[[gnu::always_inline]] inline float gap_of(std::uint32_t word, float per_log) {
+  return std::min(log_uniform(word) * per_log, kLongestGap);
 }
 
 // ln(1 - rate), precise for small rates too.
@@ -56,10 +59,11 @@ Stream stream_of(const ErrorKey& key, std::uint32_t model, std::uint32_t row) {
 
 constexpr int kBlocks = 16, kBatch = kBlocks * 4;  // gaps drawn at a time
 
-// Philox and the logarithm on kBlocks counters side by side; gaps[word][block].
+// Philox and the logarithm on kBlocks counters side by side: gap k of the batch is made of word
+// k / kBlocks of block k % kBlocks.
 INURE_CLONES
-void draw_gaps(const Stream& stream, std::uint32_t first_block, double per_log,
-               double (&gaps)[4][kBlocks]) {
+void draw_gaps(const Stream& stream, std::uint32_t first_block, float per_log,
+               float (&gaps)[kBatch]) {
   std::uint32_t c[4][kBlocks];
   for (int i = 0; i < kBlocks; ++i) {
     c[0][i] = first_block + static_cast<std::uint32_t>(i);
@@ -77,16 +81,16 @@ void draw_gaps(const Stream& stream, std::uint32_t first_block, double per_log,
     }
   }
   for (int w = 0; w < 4; ++w) {
-    for (int i = 0; i < kBlocks; ++i) gaps[w][i] = log_uniform(c[w][i]) * per_log;
+    for (int i = 0; i < kBlocks; ++i) gaps[w * kBlocks + i] = gap_of(c[w][i], per_log);
   }
 }
-
-constexpr double kNoGap = 9.0e18;
 
 }  // namespace
 
 SiteSampler::SiteSampler(double rate, std::uint32_t model)
-    : rate_(rate), per_log_(rate < 1 ? 1.0 / log_complement(rate) : 0), model_(model) {}
+    : rate_(rate),
+      per_log_(rate < 1 ? static_cast<float>(1.0 / log_complement(rate)) : 0),
+      model_(model) {}
 
 void SiteSampler::sample_plain(const ErrorKey& key, std::uint32_t row, std::int64_t count,
                                std::vector<std::int64_t>& hits) const {
@@ -95,10 +99,9 @@ void SiteSampler::sample_plain(const ErrorKey& key, std::uint32_t row, std::int6
   const Stream stream = stream_of(key, model_, row);
   std::int64_t site = -1;
   for (std::uint32_t k = 0;; ++k) {
-    const PhiloxBlock block = philox({k / 4, stream.row, stream.image, 0}, stream.key);
-    const double gap = log_uniform(block[k % 4]) * per_log_;
-    if (gap >= kNoGap) return;
-    site += 1 + static_cast<std::int64_t>(gap);
+    const std::uint32_t index = k / kBatch * kBlocks + k % kBlocks;
+    const PhiloxBlock block = philox({index, stream.row, stream.image, 0}, stream.key);
+    site += 1 + static_cast<std::int64_t>(gap_of(block[k % kBatch / kBlocks], per_log_));
     if (site >= count) return;
     hits.push_back(site);
   }
@@ -110,20 +113,19 @@ void SiteSampler::sample(const ErrorKey& key, std::uint32_t row, std::int64_t co
   if (rate_ <= 0) return;
   const Stream stream = stream_of(key, model_, row);
   std::int64_t site = -1;
+  float gaps[kBatch];
   for (std::uint32_t block = 0;; block += kBlocks) {
-    double gaps[4][kBlocks];
     draw_gaps(stream, block, per_log_, gaps);
     const std::size_t before = hits.size();
     hits.resize(before + kBatch);
     std::int64_t* next = hits.data() + before;
     for (int k = 0; k < kBatch; ++k) {
-      const double gap = gaps[k % 4][k / 4];
-      if (gap < kNoGap) site += 1 + static_cast<std::int64_t>(gap);
-      if (gap >= kNoGap || site >= count) {
+      site += 1 + static_cast<std::int64_t>(gaps[k]);
+      if (site >= count) {
         hits.resize(before + k);
         return;
       }
-      *next++ = site;
+      next[k] = site;
     }
   }
 }

@@ -9,9 +9,10 @@ namespace inure {
 
 // Independent events: each of `count` sites is hit with probability `rate`. The hits are drawn by
 // their gaps, which are geometric: gap = floor(ln u / ln(1 - rate)), so the cost follows the number
-// of hits. Word k of the Philox stream of (key, model, row) gives gap k. The logarithm is our own,
-// made of IEEE operations only: the same hits on every machine, by the scalar and by the vector
-// code.
+// of hits. The u are the words of the Philox stream of (key, model, row). The logarithm is our own,
+// in single precision and made of IEEE operations only: the same hits on every machine, by the
+// scalar and by the vector code. Deviations from the ideal: u has 24 bits, so a gap above 17 / rate
+// never comes (probability 3e-8), and for rates below 1e-7 gaps have steps of more than one site.
 class SiteSampler {
  public:
   SiteSampler(double rate, std::uint32_t model);
@@ -24,7 +25,8 @@ class SiteSampler {
                     std::vector<std::int64_t>& hits) const;
 
  private:
-  double rate_, per_log_;  // per_log_ = 1 / ln(1 - rate)
+  double rate_;
+  float per_log_;  // 1 / ln(1 - rate)
   std::uint32_t model_;
 };
 

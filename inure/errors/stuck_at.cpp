@@ -10,18 +10,17 @@ class StuckAt : public ErrorModel {
 
   bool corrupts_sums() const override { return true; }
 
-  void add_deltas(const ErrorKey&, const LaneOperands& operands, int y,
-                  std::uint32_t* sums) const override {
+  void add_deltas(const ErrorKey&, const LaneOperands& operands, std::uint32_t* sums,
+                  std::int64_t stride) const override {
     const LaneGeometry& g = *operands.geometry;
-    for (int channel = 0; channel < g.channels; ++channel) {
-      if (g.lane(channel) != lane_) continue;
+    for (int c = 0; c < operands.channels; ++c) {
+      if (g.lane(operands.first_channel + c) != lane_) continue;
       for (int x = 0; x < g.width; ++x) {
         std::uint32_t delta = 0;
         for (int tap = multiplier_; tap < g.taps(); tap += g.vec_size) {
-          delta += static_cast<std::uint32_t>(
-              delta_of(operands.activation(channel, y, x, tap) * operands.weight(channel, tap)));
+          delta += static_cast<std::uint32_t>(delta_of(operands.product(x, c, tap)));
         }
-        sums[std::int64_t{x} * g.channels + channel] += delta;
+        sums[x * stride + c] += delta;
       }
     }
   }

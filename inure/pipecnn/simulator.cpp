@@ -63,21 +63,29 @@ void SimulatorProgram::prepare(int index, const std::vector<std::int8_t>& weight
           shift > 31 ? 0 : round_half_up(static_cast<std::int8_t>(st.bias[m]), shift);
     }
   }
-  if (!st.sums_err) return;
-  const int padded_width = s.in_width + 2 * s.pad;
-  p.tap_offset.assign(g.taps(), -1);
-  p.in_lane_order.assign(std::size_t(s.out_channels) * g.taps(), 0);
-  for (int step = 0; step < g.steps; ++step) {
+  if (st.sums_err && p.tap_activation.empty()) map_taps(index);
+}
+
+void SimulatorProgram::map_taps(int index) {
+  const StageSpec& s = stage(index).spec;
+  const LaneGeometry& g = stage(index).geometry;
+  Prepared& p = prepared_[index];
+  const PackedWeights& packed = p.groups[0];
+  const int block_width = packed.vectors(0) * PackedWeights::kVector;
+  const int last_width = packed.vectors(packed.blocks() - 1) * PackedWeights::kVector;
+  p.tap_activation.assign(g.taps(), -1);
+  p.tap_weight.assign(g.taps(), 0);
+  p.tap_weight_last.assign(g.taps(), 0);
+  for (int tap = 0; tap < g.taps(); ++tap) {
+    const int step = tap / g.vec_size, plane = s.kernel * s.kernel;
     const int kx = step % s.kernel, ky = step / s.kernel % s.kernel;
-    for (int v = 0; v < g.vec_size; ++v) {
-      const int c = step / (s.kernel * s.kernel) * g.vec_size + v, tap = step * g.vec_size + v;
-      if (c >= g.group_channels) continue;
-      p.tap_offset[tap] = (ky * padded_width + kx) * g.group_channels + c;
-      for (int m = 0; m < s.out_channels; ++m) {
-        p.in_lane_order[std::int64_t{m} * g.taps() + tap] =
-            weights[std::int64_t{m} * taps + (c * s.kernel + ky) * s.kernel + kx];
-      }
-    }
+    const int c = step / plane * g.vec_size + tap % g.vec_size;
+    if (c >= g.group_channels) continue;
+    const int in_row = kx * g.group_channels + c;
+    const int quad = ky * packed.quads + in_row / 4;
+    p.tap_activation[tap] = ky * (s.in_width + 2 * s.pad) * g.group_channels + in_row;
+    p.tap_weight[tap] = quad * block_width * 4 + in_row % 4;
+    p.tap_weight_last[tap] = quad * last_width * 4 + in_row % 4;
   }
 }
 
@@ -110,8 +118,8 @@ void SimulatorProgram::pad(const StageSpec& s, const Int8Map& in) {
   });
 }
 
-void SimulatorProgram::convolve_rows(int index, int image, int first_row, int rows,
-                                     std::uint32_t* sums) const {
+void SimulatorProgram::convolve_rows(int index, const RunKey& key, int image, int first_row,
+                                     int rows, std::uint32_t* sums) const {
   const Stage& st = stage(index);
   const StageSpec& s = st.spec;
   const LaneGeometry& g = st.geometry;
@@ -129,33 +137,46 @@ void SimulatorProgram::convolve_rows(int index, int image, int first_row, int ro
       const int channel = group * g.out_per_group + block * PackedWeights::kBlock;
       convolve_({&p.groups[group], block, inputs.data(), padded_.row, pixels, &p.start[channel],
                  sums + channel, s.out_channels});
+      if (!st.sums_err) continue;
+      for (int y = 0; y < rows; ++y) {  // while the block's weights are in the cache
+        add_deltas(index, key, image, first_row + y, group, block,
+                   sums + std::int64_t{y} * g.width * g.channels + channel);
+      }
     }
   }
 }
 
+void SimulatorProgram::add_deltas(int index, const RunKey& key, int image, int y, int group,
+                                  int block, std::uint32_t* sums) const {
+  static_assert(PackedWeights::kBlock == LaneGeometry::kStripChannels);
+  const Stage& st = stage(index);
+  const LaneGeometry& g = st.geometry;
+  const Prepared& p = prepared_[index];
+  const PackedWeights& packed = p.groups[group];
+  const bool last = block == packed.blocks() - 1;
+  LaneOperands operands;
+  operands.geometry = &g;
+  operands.y = y;
+  operands.first_channel = group * g.out_per_group + block * PackedWeights::kBlock;
+  operands.channels = g.strip_channels(operands.first_channel);
+  operands.activations = padded_.bytes.data() + image * padded_.image + group * padded_.group +
+                         y * st.spec.stride * padded_.row;
+  operands.column_stride = std::int64_t{st.spec.stride} * g.group_channels;
+  operands.tap_activation = p.tap_activation.data();
+  operands.weights = packed.block(block);
+  operands.tap_weight = (last ? p.tap_weight_last : p.tap_weight).data();
+  for (const auto& model : st.errors) {
+    model->add_deltas(error_key(st, key, image), operands, sums, g.channels);
+  }
+}
+
 void SimulatorProgram::finish_rows(int index, const RunKey& key, int image, int first_row, int rows,
-                                   std::uint32_t* sums, Int8Map& out) const {
+                                   const std::uint32_t* sums, Int8Map& out) const {
   const Stage& st = stage(index);
   const StageSpec& s = st.spec;
   const LaneGeometry& g = st.geometry;
   const Prepared& p = prepared_[index];
   const std::int64_t row = std::int64_t{g.width} * g.channels;
-  const ErrorKey image_key = error_key(st, key, image);
-  if (st.sums_err) {
-    LaneOperands operands;
-    operands.geometry = &g;
-    operands.activations = padded_.bytes.data() + image * padded_.image;
-    operands.group_stride = padded_.group;
-    operands.row_stride = s.stride * padded_.row;
-    operands.column_stride = std::int64_t{s.stride} * g.group_channels;
-    operands.tap_offset = p.tap_offset.data();
-    operands.weights = p.in_lane_order.data();
-    for (const auto& model : st.errors) {
-      for (int y = 0; y < rows; ++y) {
-        model->add_deltas(image_key, operands, first_row + y, sums + y * row);
-      }
-    }
-  }
   std::int8_t* to = out.image(image) + first_row * row;
   const int shift = s.frac_w + s.frac_in - s.frac_out;
   if (build().arithmetic_2018) {
@@ -165,6 +186,7 @@ void SimulatorProgram::finish_rows(int index, const RunKey& key, int image, int 
     finish_wide_bias(sums, rows * row, shift, s.relu, to);
   }
   if (!st.outputs_err) return;
+  const ErrorKey image_key = error_key(st, key, image);
   for (const auto& model : st.errors) {
     for (int y = 0; y < rows; ++y) {
       model->corrupt_outputs(image_key, first_row + y, {to + y * row, std::size_t(row)});
@@ -189,6 +211,11 @@ void SimulatorProgram::convolve_vectors(int index, const Int8Map& in, const RunK
     const int channel = group * g.out_per_group + block * PackedWeights::kBlock;
     convolve_({&p.groups[group], block, inputs.data(), padded_.row, in.images, &p.start[channel],
                vector_sums_.data() + channel, s.out_channels});
+    if (!stage(index).sums_err) return;
+    for (int n = 0; n < in.images; ++n) {
+      add_deltas(index, key, n, 0, group, block,
+                 vector_sums_.data() + std::int64_t{n} * s.out_channels + channel);
+    }
   });
   parallel_for(in.images, [&](std::int64_t n) {
     finish_rows(index, key, static_cast<int>(n), 0, 1, vector_sums_.data() + n * s.out_channels,
@@ -213,7 +240,7 @@ void SimulatorProgram::run_stage(int index, const Int8Map& in,
       const int first = static_cast<int>(job % bands) * band;
       const int rows = std::min(band, g.height - first);
       sums.resize(std::size_t(rows) * g.width * g.channels);
-      convolve_rows(index, image, first, rows, sums.data());
+      convolve_rows(index, key, image, first, rows, sums.data());
       finish_rows(index, key, image, first, rows, sums.data(), *maps.convolved);
     });
   }

@@ -23,12 +23,12 @@ class SimulatorProgram : public PipecnnProgram {
   // What is derived from a stage's weights.
   struct Prepared {
     std::vector<PackedWeights> groups;
-    std::vector<std::int32_t>
-        start;  // of the sums: takes the inputs' offset back, adds the wide bias
+    // What the sums begin with: it takes the inputs' offset back and adds the wide bias.
+    std::vector<std::int32_t> start;
     std::vector<std::int32_t> rounded_bias;  // 2018
-    std::vector<std::int8_t>
-        in_lane_order;  // [channels][taps], only where error models look at operands
-    std::vector<std::int32_t> tap_offset;
+    // For error models that look at operands, by tap: where its activation and its weight lie, the
+    // latter in a whole block of channels and in the last one, which is narrower (LaneOperands).
+    std::vector<std::int32_t> tap_activation, tap_weight, tap_weight_last;
   };
   // The zero-padded, offset input of the batch: [images][groups][height][width][channels of the
   // group].
@@ -40,10 +40,14 @@ class SimulatorProgram : public PipecnnProgram {
 
   void prepare(int index, const std::vector<std::int8_t>& weights);
   void pad(const StageSpec& spec, const Int8Map& in);
-  void convolve_rows(int index, int image, int first_row, int rows, std::uint32_t* sums) const;
+  void map_taps(int index);
+  void convolve_rows(int index, const RunKey& key, int image, int first_row, int rows,
+                     std::uint32_t* sums) const;
+  void add_deltas(int index, const RunKey& key, int image, int y, int group, int block,
+                  std::uint32_t* sums) const;
   void convolve_vectors(int index, const Int8Map& in, const RunKey& key, const Maps& maps);
   void finish_rows(int index, const RunKey& key, int image, int first_row, int rows,
-                   std::uint32_t* sums, Int8Map& out) const;
+                   const std::uint32_t* sums, Int8Map& out) const;
 
   Convolve convolve_;
   std::vector<Prepared> prepared_;
