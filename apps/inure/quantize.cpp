@@ -98,8 +98,8 @@ void add_quantize_command(CLI::App& app) {
       ->type_name("N");
   command
       ->add_option("--headroom", options->headroom,
-                   "Bits to keep free in the layers' outputs, for values that errors make larger")
-      ->check(CLI::Range(0, 7))
+                   "Bits to keep free in the layers' outputs; negative: clip earlier, which bounds the errors")
+      ->check(CLI::Range(-3, 7))
       ->capture_default_str();
   command->add_flag("--train-data", options->train_data,
                     "Look at the data of the TRAIN phase instead of TEST");

@@ -64,24 +64,29 @@ constexpr int kBlocks = 16, kBatch = kBlocks * 4;  // gaps drawn at a time
 INURE_CLONES
 void draw_gaps(const Stream& stream, std::uint32_t first_block, float per_log,
                float (&gaps)[kBatch]) {
-  std::uint32_t c[4][kBlocks];
+  // Words of 32 bits in 64: so the compiler keeps them in vectors through the wide products.
+  constexpr std::uint64_t kLow = 0xFFFFFFFF;
+  std::uint64_t c0[kBlocks], c1[kBlocks], c2[kBlocks], c3[kBlocks];
   for (int i = 0; i < kBlocks; ++i) {
-    c[0][i] = first_block + static_cast<std::uint32_t>(i);
-    c[1][i] = stream.row, c[2][i] = stream.image, c[3][i] = 0;
+    c0[i] = (first_block + static_cast<std::uint32_t>(i)) & kLow;
+    c1[i] = stream.row, c2[i] = stream.image, c3[i] = 0;
   }
   std::uint32_t k0 = stream.key[0], k1 = stream.key[1];
   for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9, k1 += 0xBB67AE85) {
+#pragma GCC unroll 1  // or the compiler unrolls it all and finds no vectors
     for (int i = 0; i < kBlocks; ++i) {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53} * c[0][i];
-      const std::uint64_t p1 = std::uint64_t{0xCD9E8D57} * c[2][i];
-      c[0][i] = static_cast<std::uint32_t>(p1 >> 32) ^ c[1][i] ^ k0;
-      c[1][i] = static_cast<std::uint32_t>(p1);
-      c[2][i] = static_cast<std::uint32_t>(p0 >> 32) ^ c[3][i] ^ k1;
-      c[3][i] = static_cast<std::uint32_t>(p0);
+      const std::uint64_t p0 = c0[i] * 0xD2511F53u, p1 = c2[i] * 0xCD9E8D57u;
+      c0[i] = (p1 >> 32) ^ c1[i] ^ k0;
+      c1[i] = p1 & kLow;
+      c2[i] = (p0 >> 32) ^ c3[i] ^ k1;
+      c3[i] = p0 & kLow;
     }
   }
+  const std::uint64_t* words[4] = {c0, c1, c2, c3};
   for (int w = 0; w < 4; ++w) {
-    for (int i = 0; i < kBlocks; ++i) gaps[w * kBlocks + i] = gap_of(c[w][i], per_log);
+    for (int i = 0; i < kBlocks; ++i) {
+      gaps[w * kBlocks + i] = gap_of(static_cast<std::uint32_t>(words[w][i]), per_log);
+    }
   }
 }
 
