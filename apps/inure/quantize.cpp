@@ -98,7 +98,8 @@ void add_quantize_command(CLI::App& app) {
       ->type_name("N");
   command
       ->add_option("--headroom", options->headroom,
-                   "Bits to keep free in the layers' outputs; negative: clip earlier, which bounds the errors")
+                   "Bits to keep free in the layers' outputs; negative: clip earlier, which bounds "
+                   "the errors")
       ->check(CLI::Range(-3, 7))
       ->capture_default_str();
   command->add_flag("--train-data", options->train_data,
