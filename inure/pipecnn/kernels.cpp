@@ -6,9 +6,11 @@
 #include <cstring>
 
 #include "inure/base/clones.hpp"
+#include "inure/base/parallel.hpp"
 #include "inure/pipecnn/arithmetic.hpp"
 
 #define INURE_VNNI [[gnu::target("avx512f,avx512bw,avx512vl,avx512vnni")]]
+#define INURE_AVX2 [[gnu::target("avx2")]]
 
 namespace inure::pipecnn {
 
@@ -16,6 +18,48 @@ int PackedWeights::vectors(int index) const {
   const int left = channels - index * kBlock;
   return std::min(kBlock / kVector, (left + kVector - 1) / kVector);
 }
+
+namespace {
+
+// The weights that 16 channels, or fewer, have in one kernel row: quads[channel * stride + q].
+struct RowsOfQuads {
+  std::int64_t stride;  // not a power of two, or the rows would share their places in the cache
+  std::vector<std::uint32_t> quads;
+};
+
+// [channel][kx] of the file becomes [kx][channel], the order in the map; `from` is of the first
+// channel and this kernel row.
+void gather(const std::int8_t* from, int group_channels, int kernel, std::int8_t* row) {
+  if (kernel == 1) {
+    std::memcpy(row, from, group_channels);
+    return;
+  }
+  for (int i = 0; i < group_channels; ++i) {
+    for (int kx = 0; kx < kernel; ++kx) row[kx * group_channels + i] = from[kx];
+    from += kernel * kernel;
+  }
+}
+
+void pack_vector(const std::int8_t* weights, int channels, int group_channels, int width,
+                 const PackedWeights& packed, RowsOfQuads& rows, std::int8_t* out) {
+  const int kernel = packed.rows;
+  const std::int64_t taps = std::int64_t{group_channels} * kernel * kernel;
+  for (int ky = 0; ky < kernel; ++ky) {
+    for (int c = 0; c < channels; ++c) {
+      gather(weights + c * taps + ky * kernel, group_channels, kernel,
+             reinterpret_cast<std::int8_t*>(rows.quads.data() + c * rows.stride));
+    }
+    for (int q = 0; q < packed.quads; ++q) {
+      std::uint32_t vector[PackedWeights::kVector];
+      for (int c = 0; c < PackedWeights::kVector; ++c) {
+        vector[c] = rows.quads[c * rows.stride + q];
+      }
+      std::memcpy(out + (std::int64_t{ky} * packed.quads + q) * width * 4, vector, sizeof vector);
+    }
+  }
+}
+
+}  // namespace
 
 void pack(const std::int8_t* weights, int channels, int group_channels, int kernel,
           PackedWeights& packed) {
@@ -25,32 +69,23 @@ void pack(const std::int8_t* weights, int channels, int group_channels, int kern
   const std::int64_t block_size =
       std::int64_t{packed.rows} * packed.quads * PackedWeights::kBlock * 4;
   packed.values.resize(packed.blocks() * block_size);
-  const int row_inputs = kernel * group_channels, plane = kernel * kernel;
-  std::vector<std::int8_t> row(packed.quads * 4, 0);
-  for (int b = 0; b < packed.blocks(); ++b) {
-    std::int8_t* block = packed.values.data() + b * block_size;
-    const int width = packed.vectors(b) * PackedWeights::kVector;
-    for (int c = 0; c < width; ++c) {
-      const int m = b * PackedWeights::kBlock + c;
-      for (int ky = 0; ky < kernel; ++ky) {
-        if (m < channels) {
-          // [channel][kx] of the file becomes [kx][channel], the order in the map.
-          const std::int8_t* from =
-              weights + (std::int64_t{m} * group_channels * kernel + ky) * kernel;
-          for (int i = 0; i < group_channels; ++i) {
-            for (int kx = 0; kx < kernel; ++kx) row[kx * group_channels + i] = from[i * plane + kx];
-          }
-        }
-        std::int8_t* to = block + std::int64_t{ky} * packed.quads * width * 4 + c * 4;
-        for (int q = 0; q < packed.quads; ++q) {
-          const int used = m < channels ? std::clamp(row_inputs - q * 4, 0, 4) : 0;
-          std::int8_t quad[4] = {};
-          for (int i = 0; i < used; ++i) quad[i] = row[q * 4 + i];
-          std::memcpy(to + std::int64_t{q} * width * 4, quad, 4);
-        }
+  const std::int64_t taps = std::int64_t{group_channels} * kernel * kernel;
+  parallel_for(packed.blocks(), [&](std::int64_t b) {
+    const int vectors = packed.vectors(static_cast<int>(b));
+    RowsOfQuads rows;
+    rows.stride = packed.quads + 16;
+    for (int v = 0; v < vectors; ++v) {
+      const int first = static_cast<int>(b) * PackedWeights::kBlock + v * PackedWeights::kVector;
+      // Zeros for what is not there: channels beyond the last, inputs beyond the row.
+      const int present = std::min(channels - first, PackedWeights::kVector);
+      if (v == 0 || present < PackedWeights::kVector) {
+        rows.quads.assign(rows.stride * PackedWeights::kVector, 0);
       }
+      pack_vector(weights + first * taps, present, group_channels, vectors * PackedWeights::kVector,
+                  packed, rows,
+                  packed.values.data() + b * block_size + v * PackedWeights::kVector * 4);
     }
-  }
+  });
 }
 
 void convolve_generic(const ConvolveJob& job) {
@@ -155,14 +190,83 @@ void convolve_vnni(const ConvolveJob& job) {
   }
 }
 
-Convolve best_convolve() {
-  const bool vnni = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512vl");
-  return vnni ? convolve_vnni : convolve_generic;
+namespace {
+
+// Without VNNI: inputs and weights widened to 16 bits, where the pairwise products are exact.
+// Vectors of 16 channels; a pair of 32-bit lanes sums one channel.
+constexpr int kAvx2Pixels = 3;
+
+template <int Pixels>
+INURE_AVX2 void tile_avx2(const ConvolveJob& job, int first, int vector) {
+  const PackedWeights& packed = *job.weights;
+  __m256i sum[Pixels][4];
+  for (auto& pixel : sum) {
+    for (auto& pairs : pixel) pairs = _mm256_setzero_si256();
+  }
+  const std::int64_t step = std::int64_t{packed.vectors(job.block)} * 64;
+  const std::int8_t* weights = packed.block(job.block) + vector * 64;
+  for (int row = 0; row < packed.rows; ++row) {
+    for (int q = 0; q < packed.quads; ++q, weights += step) {
+      __m256i w[4];
+      for (int i = 0; i < 4; ++i) {
+        __m128i four_channels;
+        std::memcpy(&four_channels, weights + i * 16, 16);
+        w[i] = _mm256_cvtepi8_epi16(four_channels);
+      }
+      for (int p = 0; p < Pixels; ++p) {
+        std::int32_t quad;
+        std::memcpy(&quad, job.inputs[first + p] + row * job.row_stride + q * 4, 4);
+        const __m256i a = _mm256_broadcastq_epi64(_mm_cvtepu8_epi16(_mm_cvtsi32_si128(quad)));
+        for (int i = 0; i < 4; ++i) {
+          sum[p][i] = _mm256_add_epi32(sum[p][i], _mm256_madd_epi16(w[i], a));
+        }
+      }
+    }
+  }
+  const int channel = vector * 16;
+  const int channels = std::min(16, packed.channels - job.block * PackedWeights::kBlock - channel);
+  for (int p = 0; p < Pixels; ++p) {
+    std::int32_t whole[16];
+    for (int i = 0; i < 2; ++i) {
+      const __m256i mixed = _mm256_hadd_epi32(sum[p][2 * i], sum[p][2 * i + 1]);
+      const __m256i in_order = _mm256_permute4x64_epi64(mixed, 0xD8);
+      std::memcpy(whole + i * 8, &in_order, 32);
+    }
+    std::uint32_t* out = job.sums + (first + p) * job.sum_stride + channel;
+    for (int c = 0; c < channels; ++c) {
+      out[c] =
+          static_cast<std::uint32_t>(whole[c]) + static_cast<std::uint32_t>(job.start[channel + c]);
+    }
+  }
 }
 
+}  // namespace
+
+INURE_AVX2 void convolve_avx2(const ConvolveJob& job) {
+  for (int vector = 0; vector < job.weights->vectors(job.block); ++vector) {
+    int p = 0;
+    for (; p + kAvx2Pixels <= job.pixels; p += kAvx2Pixels) tile_avx2<kAvx2Pixels>(job, p, vector);
+    for (; p < job.pixels; ++p) tile_avx2<1>(job, p, vector);
+  }
+}
+
+std::vector<Convolve> available_convolves() {
+  std::vector<Convolve> all;
+  if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl")) {
+    all.push_back(convolve_vnni);
+  }
+  if (__builtin_cpu_supports("avx2")) all.push_back(convolve_avx2);
+  all.push_back(convolve_generic);
+  return all;
+}
+
+Convolve best_convolve() { return available_convolves().front(); }
+
 const char* name_of(Convolve convolve) {
-  return convolve == convolve_vnni ? "AVX-512 VNNI" : "generic";
+  return convolve == convolve_vnni   ? "AVX-512 VNNI"
+         : convolve == convolve_avx2 ? "AVX2"
+                                     : "generic";
 }
 
 namespace {

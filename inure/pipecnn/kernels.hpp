@@ -47,8 +47,10 @@ struct ConvolveJob {
 using Convolve = void (*)(const ConvolveJob&);
 
 void convolve_generic(const ConvolveJob& job);
+void convolve_avx2(const ConvolveJob& job);
 void convolve_vnni(const ConvolveJob& job);  // needs AVX-512 VNNI
-// The fastest one that this processor has.
+// Those that this processor can run, the fastest first.
+std::vector<Convolve> available_convolves();
 Convolve best_convolve();
 const char* name_of(Convolve convolve);
 

@@ -152,19 +152,22 @@ TEST_P(Conformance, ChainsStages) {
 
 std::string kind_name(const testing::TestParamInfo<std::string>& kind) { return kind.param; }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Conformance, testing::ValuesIn(kinds()),
-                         kind_name);
+INSTANTIATE_TEST_SUITE_P(Kinds, Conformance, testing::ValuesIn(kinds()), kind_name);
 
-TEST(Kernels, GenericEqualsReference) {
+TEST(Kernels, AllEqualReference) {
   const auto reference = make("pipecnn_reference");
   for (const std::uint64_t number : cases(100)) {
     const RandomStage stage = make_random_stage(number, *reference);
-    pipecnn::SimulatorProgram program({stage.spec}, {}, {}, pipecnn::convolve_generic);
-    program.load(0, stage.weights, stage.bias);
-    std::vector<StageResult> results;
-    program.run(stage.input, {}, true, results);
-    ASSERT_TRUE(same(run(*reference, stage), results[0]))
-        << repeat_line("*Generic*", number, stage.spec);
+    const StageResult expected = run(*reference, stage);
+    for (const pipecnn::Convolve convolve : pipecnn::available_convolves()) {
+      pipecnn::SimulatorProgram program({stage.spec}, {}, {}, convolve);
+      program.load(0, stage.weights, stage.bias);
+      std::vector<StageResult> results;
+      program.run(stage.input, {}, true, results);
+      ASSERT_TRUE(same(expected, results[0]))
+          << pipecnn::name_of(convolve) << "; "
+          << repeat_line("*AllEqualReference*", number, stage.spec);
+    }
   }
 }
 
