@@ -10,6 +10,11 @@
 namespace inure {
 namespace {
 
+bool is_number(const char* begin, const char* end, int& value) {
+  const auto [rest, error] = std::from_chars(begin, end, value);
+  return rest == end && error == std::errc{};
+}
+
 class Keys {
  public:
   explicit Keys(const std::filesystem::path& path) : path_(path.string()) {
@@ -21,8 +26,7 @@ class Keys {
       const auto equals = line.find('=');
       int value = 0;
       const char* end = line.data() + line.find_last_not_of(" \t\r") + 1;
-      if (equals == std::string::npos ||
-          std::from_chars(line.data() + equals + 1, end, value).ptr != end) {
+      if (equals == std::string::npos || !is_number(line.data() + equals + 1, end, value)) {
         fail("{}:{}: \"{}\" is not key=number", path_, number, line);
       }
       values_[line.substr(0, equals)] = value;

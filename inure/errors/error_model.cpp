@@ -16,7 +16,7 @@ void check(const BitFlipDescription& flip, int high_bit) {
          flip.rate());
   }
   const int bits = bits_of(flip.where());
-  if (high_bit >= bits || static_cast<int>(flip.low_bit()) > high_bit) {
+  if (high_bit < 0 || high_bit >= bits || flip.low_bit() > static_cast<std::uint32_t>(high_bit)) {
     fail("errors: bit_flip in {}: bits {} to {}; a value there has bits 0 to {}, low before high",
          where, flip.low_bit(), high_bit, bits - 1);
   }

@@ -1,0 +1,212 @@
+// Broken descriptions of accelerators and broken stage folders: each is refused in one line that
+// names the file and what is wrong.
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+
+#include "inure/accelerator/accelerator.hpp"
+#include "inure/accelerator/stage_files.hpp"
+#include "inure/base/error.hpp"
+
+namespace inure {
+namespace {
+
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "(no error)";
+}
+
+void expect_one_line(const std::string& message, const std::string& part, const std::string& what) {
+  EXPECT_NE(message.find(part), std::string::npos)
+      << what << "\n  gave:     " << message << "\n  expected: " << part;
+  EXPECT_EQ(message.find('\n'), std::string::npos) << what << " gave " << message;
+}
+
+struct Broken {
+  const char* text;
+  const char* message;  // part of it
+};
+
+TEST(Description, RefusesBrokenOnesWithTheReason) {
+  const Broken table[] = {
+      {"kind: \"pipecnn", "device.prototxt:1:"},
+      {"kind: \"pipecnn\"\nvec_size 4", "device.prototxt:2:10: Expected \":\", found \"4\""},
+      {"kind: \"pipecnn\"\nlanes: 16", "device.prototxt:2:6:"},
+      {"lanes: 16", "no field named \"lanes\""},
+      {"arithmetic: EXACT", "Unknown enumeration value of \"EXACT\" for field \"arithmetic\""},
+      {"vec_size: -4", "Expected integer, got: -"},
+      {"vec_size: four", "Expected integer, got: four"},
+      {"kind: 7", "Expected string, got: 7"},
+      {"kind: \"pipecnn\" kind: \"opencl\"", "\"kind\" is specified multiple times"},
+      {"errors { bit_flip { where: PRODUCTS rate: often } }", "Expected double, got: often"},
+      {"errors { bit_flip { where: NOWHERE rate: 0.1 } }",
+       "value of \"NOWHERE\" for field \"where"},
+      {"errors { bit_flip { rate: 0.1 } }", "missing required fields: errors.bit_flip[0].where"},
+      {"errors { stuck_at { lane: 1 bit: 3 } }", "errors.stuck_at[0].multiplier"},
+      {"errors { bit_flip { where: PRODUCTS rate: 0.1 }", "device.prototxt:1:"},
+      {"format { layer: \"conv1\" weights: 7 input: 7 }",
+       "missing required fields: format[0].output"},
+      {"format { layer: \"conv1\" weights: 7.5 input: 7 output: 5 }", "Expected integer, got: 7.5"},
+      {"format { layer: \"conv1\" weights: 7 input: 7 output: 5 }\n"
+       "format { layer: \"conv1\" weights: 6 input: 7 output: 5 }",
+       "device.prototxt: layer \"conv1\" has two formats"},
+      {"format { layer: \"conv1\" weights: 77 input: 7 output: 5 }",
+       "device.prototxt: layer \"conv1\" has a fraction of 77; -16 to 24"},
+      {"format { layer: \"conv1\" weights: 7 input: 7 output: -17 }", "a fraction of -17"},
+      {"host_layer: \"fc6\" accelerator_layer: \"fc6\"",
+       "device.prototxt: layer \"fc6\" is both a host_layer and an accelerator_layer"},
+      {"\x01\x02\x7f", "device.prototxt:1:1:"},
+  };
+  for (const Broken& broken : table) {
+    expect_one_line(error_of([&] { parse_description(broken.text, "device.prototxt"); }),
+                    broken.message, broken.text);
+  }
+}
+
+TEST(Description, NamesTheFileThatIsMissing) {
+  expect_one_line(error_of([] { read_description("no/such/device.prototxt"); }),
+                  "no/such/device.prototxt", "a missing file");
+}
+
+TEST(Description, ComesBackFromItsText) {
+  const AcceleratorDescription description = parse_description(
+      "kind: 'pipecnn' vec_size: 8 arithmetic: PIPECNN_2018 # a comment\n"
+      "format { layer: 'conv1' weights: 7 input: 0 output: -3 }\n"
+      "errors { bit_flip { where: OUTPUTS rate: 1e-5 high_bit: 6 layer: 'conv1' } }",
+      "test");
+  EXPECT_EQ(description.lane_num(), 16u);
+  EXPECT_EQ(description.errors().bit_flip(0).rate(), 1e-5);
+  const std::string text = to_text(description);
+  EXPECT_EQ(to_text(parse_description(text, "again")), text);
+  EXPECT_EQ(parse_description("", "empty").kind(), "pipecnn");
+}
+
+// A sound stage in a folder of its own.
+class Stage {
+ public:
+  Stage() {
+    std::string name = (std::filesystem::temp_directory_path() / "inure_stage_XXXXXX").string();
+    folder_ = mkdtemp(name.data());
+    for (const auto& [key, value] : {std::pair{"w", 5},
+                                     {"h", 4},
+                                     {"c", 2},
+                                     {"k", 3},
+                                     {"kh", 3},
+                                     {"m", 6},
+                                     {"stride", 1},
+                                     {"pad", 1},
+                                     {"split", 1},
+                                     {"relu", 1},
+                                     {"pool", 1},
+                                     {"pool_size", 2},
+                                     {"pool_stride", 2},
+                                     {"lrn", 0},
+                                     {"frac_w", 7},
+                                     {"frac_din", 5},
+                                     {"frac_dout", 3}}) {
+      keys_.emplace_back(key, std::to_string(value));
+    }
+    write("input.bin", 5 * 4 * 2);
+    write("weights.bin", 6 * 1 * 3 * 3);
+    write("bias.bin", 6);
+    write_keys();
+  }
+  ~Stage() { std::filesystem::remove_all(folder_); }
+
+  const std::filesystem::path& folder() const { return folder_; }
+  void remove(const std::string& file) { std::filesystem::remove(folder_ / file); }
+  void write(const std::string& file, int size) {
+    std::string bytes(size, '\0');
+    for (int i = 0; i < size; ++i) bytes[i] = static_cast<char>(i - 20);
+    std::ofstream(folder_ / file, std::ios::binary) << bytes;
+  }
+  // No value: without the key.
+  void set(const std::string& key, const std::optional<std::string>& value) {
+    for (auto at = keys_.begin(); at != keys_.end(); ++at) {
+      if (at->first != key) continue;
+      if (value) at->second = *value;
+      if (!value) keys_.erase(at);
+      break;
+    }
+    write_keys();
+  }
+  void append_line(const std::string& line) {
+    std::ofstream(folder_ / "layer.txt", std::ios::app) << line << "\n";
+  }
+
+ private:
+  void write_keys() const {
+    std::ofstream out(folder_ / "layer.txt");
+    for (const auto& [key, value] : keys_) out << key << "=" << value << "\n";
+  }
+
+  std::filesystem::path folder_;
+  std::vector<std::pair<std::string, std::string>> keys_;
+};
+
+TEST(StageFiles, ReadsChannelsFirstIntoChannelsLast) {
+  const Stage stage;
+  const StageFiles files = read_stage(stage.folder());
+  EXPECT_EQ(files.spec.name, stage.folder().filename().string());
+  EXPECT_EQ(files.spec.groups, 2);
+  EXPECT_EQ(files.spec.out_height(), 2);
+  EXPECT_EQ(files.input.fraction, 5);
+  // Byte i is i - 20: channel 1 begins at 20; pixel (2, 3) is the 13th of 20.
+  EXPECT_EQ(files.input.values[(2 * 5 + 3) * 2 + 0], 13 - 20);
+  EXPECT_EQ(files.input.values[(2 * 5 + 3) * 2 + 1], 20 + 13 - 20);
+  EXPECT_EQ(channels_first(files.input)[33], static_cast<char>(13));
+  EXPECT_EQ(files.weights[53], 33);
+}
+
+TEST(StageFiles, RefusesBrokenFoldersWithTheReason) {
+  struct Case {
+    std::function<void(Stage&)> breaks;
+    std::string message;
+  };
+  const auto sets = [](const char* key, const char* value) {
+    return [=](Stage& stage) { stage.set(key, value); };
+  };
+  const std::vector<Case> table = {
+      {[](Stage& s) { s.remove("layer.txt"); }, "layer.txt"},
+      {[](Stage& s) { s.remove("input.bin"); }, "input.bin"},
+      {[](Stage& s) { s.remove("weights.bin"); }, "weights.bin"},
+      {[](Stage& s) { s.remove("bias.bin"); }, "bias.bin"},
+      {[](Stage& s) { s.write("input.bin", 39); },
+       "input.bin: has 39 bytes; layer.txt makes it 40"},
+      {[](Stage& s) { s.write("weights.bin", 108); },
+       "weights.bin: has 108 bytes; layer.txt makes it 54 (m*(c/groups)*k*k)"},
+      {[](Stage& s) { s.write("bias.bin", 24); }, "bias.bin: has 24 bytes; layer.txt makes it 6"},
+      {[](Stage& s) { s.set("stride", std::nullopt); }, "layer.txt: the key \"stride\" is missing"},
+      {[](Stage& s) { s.set("pool_size", std::nullopt); }, "the key \"pool_size\" is missing"},
+      {sets("kh", "5"), "layer.txt: k=3 and kh=5; only square kernels are possible"},
+      {sets("w", "five"), "layer.txt:1: \"w=five\" is not key=number"},
+      {sets("h", "4.5"), "layer.txt:2: \"h=4.5\" is not key=number"},
+      {sets("c", ""), "layer.txt:3: \"c=\" is not key=number"},
+      {sets("frac_w", "99999999999"), "layer.txt:15: \"frac_w=99999999999\" is not key=number"},
+      {[](Stage& s) { s.append_line("stride 2"); }, "layer.txt:18: \"stride 2\" is not key=number"},
+      {[](Stage& s) { s.set("k", "9"), s.set("kh", "9"); },
+       "layer.txt: the kernel (9) is larger than the padded input (6x7)"},
+      {sets("m", "0"), "layer.txt: a size is not positive"},
+      {sets("c", "3"), "layer.txt: 2 groups do not divide 3 input and 6 output channels"},
+      {sets("stride", "0"), "stride and groups must be at least 1"},
+      {sets("pad", "-1"), "the padding at least 0"},
+      {sets("pool_size", "9"), "the pooling window (9) does not fit the map (4x5)"},
+  };
+  for (const Case& broken : table) {
+    Stage stage;
+    broken.breaks(stage);
+    const std::string message = error_of([&] { read_stage(stage.folder()); });
+    expect_one_line(message, broken.message, broken.message);
+    EXPECT_NE(message.find(stage.folder().string()), std::string::npos) << message;
+  }
+}
+
+}  // namespace
+}  // namespace inure
