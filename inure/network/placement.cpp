@@ -47,14 +47,13 @@ std::optional<LayerFormat> format_of(const caffe::LayerParameter& layer,
 }
 
 // Master weights to int8 in pieces of a fixed size, on all threads.
-void quantize_parallel(const at::Tensor& values, int fraction, std::vector<std::int8_t>& out) {
+void quantize_parallel(const at::Tensor& values, int fraction, std::span<std::int8_t> out) {
   constexpr std::int64_t kPiece = 1 << 16;
   const std::int64_t count = values.numel();
   const float* from = values.data_ptr<float>();
-  out.resize(count);
   parallel_for((count + kPiece - 1) / kPiece, [&](std::int64_t piece) {
     const std::int64_t begin = piece * kPiece, size = std::min(kPiece, count - begin);
-    quantize(std::span(from + begin, size), fraction, std::span(out.data() + begin, size));
+    quantize(std::span(from + begin, size), fraction, out.subspan(begin, size));
   });
 }
 
@@ -123,12 +122,14 @@ std::vector<StageSpec> Placement::stages() const {
   return specs;
 }
 
-void Placement::load(const Network& network, Stage& stage) const {
+void Placement::load(const Network& network, Stage& stage) {
   const auto& parameters = network.nodes()[stage.group.head].layer->parameters;
   const std::int64_t bias_version = parameters.size() > 1 ? parameters[1]->version : 0;
   if (stage.weights_version == parameters[0]->version && stage.bias_version == bias_version) return;
   const StageSpec& s = stage.group.spec;
-  std::vector<std::int8_t> weights;
+  const auto count = static_cast<std::size_t>(parameters[0]->data.numel());
+  if (int8_weights_.size() < count) int8_weights_.resize(count);
+  const std::span<std::int8_t> weights(int8_weights_.data(), count);
   quantize_parallel(parameters[0]->data, s.frac_w, weights);
   std::vector<std::int32_t> bias(s.out_channels, 0);
   if (parameters.size() > 1) {

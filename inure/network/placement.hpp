@@ -43,13 +43,14 @@ class Placement {
   };
 
   void add(const Network& network, const StageGroup& group, const AcceleratorDescription& d);
-  void load(const Network& network, Stage& stage) const;
+  void load(const Network& network, Stage& stage);
   std::shared_ptr<const Int8Map> input_of(const Network& network, const Stage& stage) const;
 
   std::unique_ptr<Accelerator> accelerator_;
   std::vector<std::unique_ptr<Stage>> stages_;
   std::vector<Stage*> stage_at_;  // by node; null on the host
   std::vector<PlacementNote> notes_;
+  std::vector<std::int8_t> int8_weights_;  // of the stage that is being loaded; kept for the next
   bool saturation_mask_ = false;
 };
 
