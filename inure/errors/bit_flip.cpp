@@ -17,6 +17,10 @@ class Flips : public ErrorModel {
   Flips(double rate, int low_bit, int high_bit, std::uint32_t model)
       : low_(low_bit), bits_(high_bit - low_bit + 1), sampler_(rate, model) {}
 
+  int low() const { return low_; }
+  int bits() const { return bits_; }
+  const SiteSampler& sampler() const { return sampler_; }
+
  protected:
   void flip_bytes(const ErrorKey& key, int row, std::span<std::int8_t> values) const {
     thread_local std::vector<std::int64_t> hits;
@@ -75,9 +79,6 @@ class ProductFlips : public Flips {
   static std::int64_t sites(const LaneGeometry& g, int channels, int bits) {
     return std::int64_t{g.width} * channels * g.taps() * bits;
   }
-  int low() const { return low_; }
-  int bits() const { return bits_; }
-  const SiteSampler& sampler() const { return sampler_; }
 };
 
 struct ProductPlaces {
@@ -188,9 +189,6 @@ class AccumulatorFlips : public Flips {
   static std::int64_t sites(const LaneGeometry& g, int channels, int bits) {
     return std::int64_t{g.width} * channels * g.steps * bits;
   }
-  int low() const { return low_; }
-  int bits() const { return bits_; }
-  const SiteSampler& sampler() const { return sampler_; }
 };
 
 // The exact sum of the chain's products up to and including `step`.

@@ -1,16 +1,18 @@
 #include <cmath>
 
+#include "inure/base/clones.hpp"
 #include "inure/network/families.hpp"
 
 namespace inure {
 namespace {
 
-INURE_WIDE void relu(const float* x, float* y, float slope, std::int64_t count) {
+INURE_CLONES
+void relu(const float* x, float* y, float slope, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] > 0 ? x[i] : slope * x[i];
 }
 
-INURE_WIDE void relu_backward(const float* x, const float* dy, float* dx, float slope,
-                              std::int64_t count) {
+INURE_CLONES
+void relu_backward(const float* x, const float* dy, float* dx, float slope, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) dx[i] = x[i] > 0 ? dy[i] : slope * dy[i];
 }
 

@@ -55,13 +55,4 @@ void for_pieces(std::int64_t count, std::int64_t piece, const Body& body) {
 // second-level cache.
 inline constexpr std::int64_t kElements = 32768;
 
-// Compiles a hot loop for wider vectors too and picks by processor. (No fused multiply-add in
-// either, so the two give the same bits.)
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define INURE_WIDE __attribute__((target_clones("default", "avx2")))
-#else
-#define INURE_WIDE
-#endif
-
 }  // namespace inure

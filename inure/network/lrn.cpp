@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "inure/base/clones.hpp"
 #include "inure/base/error.hpp"
 #include "inure/network/families.hpp"
 
@@ -14,16 +15,19 @@ namespace {
 
 constexpr std::int64_t kPixels = 512;  // in a piece: a row of each channel's stays in the cache
 
-INURE_WIDE void add_squares(const float* x, float factor, float* sum, std::int64_t count) {
+INURE_CLONES
+void add_squares(const float* x, float factor, float* sum, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) sum[i] += factor * x[i] * x[i];
 }
 
-INURE_WIDE void add(const float* x, float* sum, std::int64_t count) {
+INURE_CLONES
+void add(const float* x, float* sum, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) sum[i] += x[i];
 }
 
 // out = scale^-beta; the usual exponent by square roots, which are vectors.
-INURE_WIDE void power(const float* scale, float beta, float* out, std::int64_t count) {
+INURE_CLONES
+void power(const float* scale, float beta, float* out, std::int64_t count) {
   if (beta == 0.75f) {
     for (std::int64_t i = 0; i < count; ++i) {
       const float root = std::sqrt(scale[i]);
@@ -34,21 +38,23 @@ INURE_WIDE void power(const float* scale, float beta, float* out, std::int64_t c
   }
 }
 
-INURE_WIDE void multiply(const float* a, const float* b, float* out, std::int64_t count) {
+INURE_CLONES
+void multiply(const float* a, const float* b, float* out, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) out[i] = a[i] * b[i];
 }
 
 // A channel of the backward sum: dy x scale^-beta / scale; and dx's first term, dy scale^-beta.
-INURE_WIDE void ratio(const float* dy, const float* x, const float* root, const float* scale,
-                      float* out, float* dx, std::int64_t count) {
+INURE_CLONES
+void ratio(const float* dy, const float* x, const float* root, const float* scale, float* out,
+           float* dx, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     dx[i] = dy[i] * root[i];
     out[i] = dx[i] * x[i] / scale[i];
   }
 }
 
-INURE_WIDE void subtract(const float* x, const float* sum, float factor, float* dx,
-                         std::int64_t count) {
+INURE_CLONES
+void subtract(const float* x, const float* sum, float factor, float* dx, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) dx[i] -= factor * x[i] * sum[i];
 }
 

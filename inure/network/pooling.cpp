@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "inure/base/clones.hpp"
 #include "inure/base/error.hpp"
 #include "inure/network/families.hpp"
 
@@ -25,7 +26,8 @@ struct Axis {
   }
 };
 
-INURE_WIDE void max_rows(const float* x, std::int64_t rows, std::int64_t width, float* row) {
+INURE_CLONES
+void max_rows(const float* x, std::int64_t rows, std::int64_t width, float* row) {
   std::copy(x, x + width, row);
   for (std::int64_t r = 1; r < rows; ++r) {
     const float* next = x + r * width;
@@ -33,7 +35,8 @@ INURE_WIDE void max_rows(const float* x, std::int64_t rows, std::int64_t width, 
   }
 }
 
-INURE_WIDE void sum_rows(const float* x, std::int64_t rows, std::int64_t width, float* row) {
+INURE_CLONES
+void sum_rows(const float* x, std::int64_t rows, std::int64_t width, float* row) {
   std::copy(x, x + width, row);
   for (std::int64_t r = 1; r < rows; ++r) {
     for (std::int64_t i = 0; i < width; ++i) row[i] += x[r * width + i];
