@@ -16,18 +16,18 @@ bool contains(const google::protobuf::RepeatedPtrField<std::string>& names,
 }
 
 void check_names(const Network& network, const AcceleratorDescription& description) {
-  const auto exists = [&](const std::string& name) {
-    return std::any_of(network.nodes().begin(), network.nodes().end(),
-                       [&](const Network::Node& node) { return node.layer->name() == name; });
-  };
-  for (const auto* names : {&description.host_layer(), &description.accelerator_layer()}) {
-    for (const std::string& name : *names) {
-      if (!exists(name)) {
-        fail("accelerator: layer \"{}\" is placed but the network \"{}\" has no such layer", name,
+  const auto check = [&](const auto& names, const char* what) {
+    for (const std::string& name : names) {
+      if (std::none_of(network.nodes().begin(), network.nodes().end(),
+                       [&](const Network::Node& node) { return node.layer->name() == name; })) {
+        fail("accelerator: layer \"{}\" is {} but the network \"{}\" has no such layer", name, what,
              network.name());
       }
     }
-  }
+  };
+  check(description.host_layer(), "placed");
+  check(description.accelerator_layer(), "placed");
+  for (const auto& flip : description.errors().bit_flip()) check(flip.layer(), "to err");
 }
 
 // The description's format, or else the one in the layer itself (qcodeconfig: weights, input,
@@ -63,25 +63,38 @@ Placement::Placement(const Network& network, const AcceleratorDescription& descr
                      const Registry& registry)
     : accelerator_(registry.make(description)), stage_at_(network.nodes().size(), nullptr) {
   check_names(network, description);
-  for (const StageGroup& group : find_stage_groups(network, notes_)) {
-    add(network, group, description);
-  }
-  for (const std::string& demanded : description.accelerator_layer()) {
-    for (std::size_t i = 0; i < stage_at_.size(); ++i) {
-      if (network.nodes()[i].layer->name() != demanded || stage_at_[i] != nullptr) continue;
-      const auto note = std::find_if(notes_.begin(), notes_.end(),
-                                     [&](const PlacementNote& n) { return n.layer == demanded; });
-      fail("layer \"{}\" is demanded on the accelerator, which cannot run it: {}", demanded,
-           note != notes_.end()
-               ? note->reason
-               : "a " + network.nodes()[i].layer->type() + " layer is no stage there");
+  const std::vector<StageGroup> groups = find_stage_groups(network, notes_);
+  for (const StageGroup& group : groups) add(network, group, description);
+  for (std::size_t i = 0; i < stage_at_.size(); ++i) {
+    const Layer& layer = *network.nodes()[i].layer;
+    if (stage_at_[i] != nullptr || !contains(description.accelerator_layer(), layer.name())) {
+      continue;
     }
+    fail("layer \"{}\" is demanded on the accelerator, which cannot run it: {}", layer.name(),
+         why_on_host(network, i, groups));
   }
   if (stages_.empty()) {
     fail("accelerator: no layer of \"{}\" can run on it; the first reason: {}", network.name(),
          notes_.empty() ? "it has no convolution and no inner product"
                         : notes_[0].layer + ": " + notes_[0].reason);
   }
+}
+
+// Its own note, or that of the stage which it would be part of.
+std::string Placement::why_on_host(const Network& network, std::size_t index,
+                                   const std::vector<StageGroup>& groups) const {
+  const auto name = [&](std::size_t node) { return network.nodes()[node].layer->name(); };
+  std::vector<std::string> names{name(index)};
+  for (const StageGroup& group : groups) {
+    const auto nodes = group.nodes();
+    if (std::count(nodes.begin(), nodes.end(), index) > 0) names.push_back(name(group.head));
+  }
+  for (const std::string& noted : names) {
+    for (const PlacementNote& note : notes_) {
+      if (note.layer == noted) return note.reason;
+    }
+  }
+  return "a " + network.nodes()[index].layer->type() + " layer is no stage there";
 }
 
 void Placement::add(const Network& network, const StageGroup& group,
@@ -124,8 +137,12 @@ std::vector<StageSpec> Placement::stages() const {
 
 void Placement::load(const Network& network, Stage& stage) {
   const auto& parameters = network.nodes()[stage.group.head].layer->parameters;
-  const std::int64_t bias_version = parameters.size() > 1 ? parameters[1]->version : 0;
-  if (stage.weights_version == parameters[0]->version && stage.bias_version == bias_version) return;
+  const bool same =
+      std::equal(parameters.begin(), parameters.end(), stage.loaded.begin(), stage.loaded.end(),
+                 [](const std::shared_ptr<Parameter>& parameter, const Loaded& loaded) {
+                   return parameter == loaded.parameter && parameter->version == loaded.version;
+                 });
+  if (same) return;
   const StageSpec& s = stage.group.spec;
   const auto count = static_cast<std::size_t>(parameters[0]->data.numel());
   if (int8_weights_.size() < count) int8_weights_.resize(count);
@@ -140,8 +157,8 @@ void Placement::load(const Network& network, Stage& stage) {
     }
   }
   stage.program->load(0, weights, bias);
-  stage.weights_version = parameters[0]->version;
-  stage.bias_version = bias_version;
+  stage.loaded.clear();
+  for (const auto& parameter : parameters) stage.loaded.push_back({parameter, parameter->version});
 }
 
 std::shared_ptr<const Int8Map> Placement::input_of(const Network& network,

@@ -35,14 +35,20 @@ class Placement {
   const std::vector<PlacementNote>& notes() const { return notes_; }
 
  private:
+  struct Loaded {  // the parameter that the program has, and its version
+    std::shared_ptr<Parameter> parameter;
+    std::int64_t version;
+  };
   struct Stage {
     StageGroup group;
     std::unique_ptr<Program> program;
     std::vector<StageResult> results;
-    std::int64_t weights_version = -1, bias_version = -1;
+    std::vector<Loaded> loaded;
   };
 
   void add(const Network& network, const StageGroup& group, const AcceleratorDescription& d);
+  std::string why_on_host(const Network& network, std::size_t index,
+                          const std::vector<StageGroup>& groups) const;
   void load(const Network& network, Stage& stage);
   std::shared_ptr<const Int8Map> input_of(const Network& network, const Stage& stage) const;
 
