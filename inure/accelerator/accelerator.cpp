@@ -45,6 +45,9 @@ class FirstError : public google::protobuf::io::ErrorCollector {
 };
 
 void check_layers(const AcceleratorDescription& description, const std::string& name) {
+  if (!(description.clock_mhz() >= 0 && description.clock_mhz() < 1e6)) {
+    fail("{}: clock_mhz is {}; give a clock in MHz, above 0", name, description.clock_mhz());
+  }
   std::set<std::string> formatted;
   for (const LayerFormat& format : description.format()) {
     if (!formatted.insert(format.layer()).second) {

@@ -7,8 +7,8 @@
 namespace inure {
 namespace {
 
-// A blob of N x C has H = W = 1, and one of N x (C*H*W) that came from a map is in the order in which
-// Caffe flattens: channels first.
+// A blob of N x C has H = W = 1, and one of N x (C*H*W) that came from a map is in the order in
+// which Caffe flattens: channels first.
 void dequantize(const Int8Map& map, float* out) {
   parallel_for(map.images, [&](std::int64_t n) {
     dequantize_from_channels_last(map.image(static_cast<int>(n)), map.channels,
@@ -26,7 +26,13 @@ std::int64_t Value::count() const {
 
 const at::Tensor& Value::data() {
   if (!filled_) {
-    if (!fixed_point_) fail("blob \"{}\": has no values yet; run forward first", name);
+    if (!fixed_point_) {
+      fail(
+          "blob \"{}\": has no values: run forward first (of the maps inside an accelerator's "
+          "stage "
+          "only training passes keep the values)",
+          name);
+    }
     if (fixed_point_->size() != count()) {
       fail("blob \"{}\": {} int8 values for a blob of {}", name, fixed_point_->size(), count());
     }

@@ -37,6 +37,8 @@ struct Broken {
 TEST(Description, RefusesBrokenOnesWithTheReason) {
   const Broken table[] = {
       {"kind: \"pipecnn", "device.prototxt:1:"},
+      {"clock_mhz: -5", "clock_mhz is -5; give a clock in MHz"},
+      {"clock_mhz: nan", "clock_mhz is nan"},
       {"kind: \"pipecnn\"\nvec_size 4", "device.prototxt:2:10: Expected \":\", found \"4\""},
       {"kind: \"pipecnn\"\nlanes: 16", "device.prototxt:2:6:"},
       {"lanes: 16", "no field named \"lanes\""},
