@@ -1,0 +1,110 @@
+#include "verilog_model.hpp"
+
+#include <sstream>
+
+#include "inure/base/file.hpp"
+#include "inure/timing/process.hpp"
+#include "inure/timing/sta.hpp"
+#include "lane.hpp"
+
+namespace inure::timing {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Latched {
+  std::vector<std::string> captured;  // a digit a register, the last register first
+  int errors = 0;                     // cycles in which a register is not what it should be
+};
+
+std::string digits(const TimingSimulator& simulator, std::size_t registers) {
+  std::string text;
+  for (std::size_t r = registers; r-- > 0;) {
+    text += simulator.captured(static_cast<int>(r)) ? '1' : '0';
+  }
+  return text;
+}
+
+// Both simulators get the same operands; `stimulus` is what Verilog reads.
+Latched simulate(const Netlist& netlist, int period_ps, int cycles, std::string& stimulus) {
+  Lane lane(netlist, period_ps);
+  Lane slow(netlist, 1000000);
+  const auto activations = netlist.find_inputs("activations", 8 * kVecSize);
+  const auto weights = netlist.find_inputs("weights", 8 * kVecSize);
+  const int first = netlist.find_inputs("first", 1)[0];
+  std::mt19937 random(2);
+  Latched run;
+  for (int cycle = 0; cycle < cycles; ++cycle) {
+    const Operands operands = random_operands(random);
+    std::vector<int> bits(netlist.inputs().size());
+    bits[static_cast<std::size_t>(first)] = operands.first;
+    for (std::size_t bit = 0; bit < 8 * kVecSize; ++bit) {
+      bits[static_cast<std::size_t>(activations[bit])] = operands.a[bit / 8] >> bit % 8 & 1;
+      bits[static_cast<std::size_t>(weights[bit])] = operands.b[bit / 8] >> bit % 8 & 1;
+    }
+    std::string line((bits.size() + 3) / 4, '0');
+    for (std::size_t i = 0; i < bits.size(); ++i) {
+      char& digit = line[line.size() - 1 - i / 4];
+      const int value = (digit <= '9' ? digit - '0' : digit - 'a' + 10) | bits[i] << i % 4;
+      digit = "0123456789abcdef"[value];
+    }
+    stimulus += line + '\n';
+    lane.cycle(operands);
+    slow.cycle(operands);
+    run.captured.push_back(digits(lane.simulator, netlist.registers().size()));
+    run.errors += run.captured.back() != digits(slow.simulator, netlist.registers().size());
+  }
+  return run;
+}
+
+class Scratch {
+ public:
+  Scratch() {
+    std::string name = (fs::temp_directory_path() / "inure-verilog-XXXXXX").string();
+    if (!mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
+    path = name;
+  }
+  ~Scratch() { fs::remove_all(path); }
+  fs::path path;
+};
+
+class AgainstVerilog : public testing::TestWithParam<int> {};
+
+TEST_P(AgainstVerilog, LatchedValuesAreTheSame) {
+  SKIP_WITHOUT_ICE40_TOOLS();
+  if (!has_program("iverilog")) GTEST_SKIP() << "iverilog is not installed";
+  const char* long_run = std::getenv("INURE_TIMING_CYCLES");
+  const int cycles = long_run ? std::atoi(long_run) : 300;
+  const Netlist netlist = run_ice40_flow(lane_design(GetParam()), 1, test_cache()).read();
+  const int critical = analyse(netlist).critical_ps;
+  for (const double part : {0.9, 0.75, 0.5}) {
+    const int period = static_cast<int>(part * critical);
+    Scratch scratch;
+    std::string stimulus;
+    const Latched run = simulate(netlist, period, cycles, stimulus);
+    stimulus += stimulus.substr(0, stimulus.find('\n') + 1);  // for the last edge
+    write_file_atomically(scratch.path / "in.txt", stimulus);
+    write_file_atomically(scratch.path / "model.v",
+                          verilog_model(netlist, period, cycles, "in.txt", "out.txt"));
+    ASSERT_EQ(run_program({"iverilog", "-o", "model", "model.v"}, scratch.path, "log", "iverilog"),
+              0)
+        << read_file(scratch.path / "log");
+    ASSERT_EQ(run_program({"vvp", "-n", "model"}, scratch.path, "log", "iverilog"), 0);
+    std::istringstream response(read_file(scratch.path / "out.txt"));
+    int differences = 0;
+    for (const std::string& captured : run.captured) {
+      std::string line;
+      std::getline(response, line);
+      differences += line != captured;
+    }
+    EXPECT_EQ(differences, 0) << "period " << period << " ps";
+    EXPECT_GT(run.errors, 0) << "the clock is too slow to tell";
+    std::printf("pipeline %d at %.2f f_STA: %d cycles, %d with an error, %d differ from iverilog\n",
+                GetParam(), 1 / part, cycles, run.errors, differences);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Pipelinings, AgainstVerilog, testing::Values(2, 3, 4));
+
+}  // namespace
+}  // namespace inure::timing
