@@ -22,7 +22,8 @@ std::unique_ptr<Network> golden_lenet() {
                                        });
   for (const auto& parameter : net->parameters()) {
     const std::string& name = parameter->name;  // "conv1[0]"
-    const std::string stem = fmt::format("{}_{}", name.substr(0, name.size() - 3), name[name.size() - 2]);
+    const std::string stem =
+        fmt::format("{}_{}", name.substr(0, name.size() - 3), name[name.size() - 2]);
     const std::vector<float> values = read_floats(golden("param_" + stem));
     std::copy(values.begin(), values.end(), parameter->data.data_ptr<float>());
   }
@@ -50,7 +51,8 @@ TEST(Golden, LenetIsThatOfCaffe) {
   }
   for (const auto& parameter : net->parameters()) {
     const std::string& name = parameter->name;
-    const std::string stem = fmt::format("{}_{}", name.substr(0, name.size() - 3), name[name.size() - 2]);
+    const std::string stem =
+        fmt::format("{}_{}", name.substr(0, name.size() - 3), name[name.size() - 2]);
     EXPECT_LT(relative_error(read_floats(golden("param_" + stem + ".diff")), parameter->gradient),
               kTolerance)
         << "gradient of " << name;

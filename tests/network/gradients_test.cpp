@@ -44,7 +44,8 @@ class Gradients : public testing::TestWithParam<Case> {
       Value& bottom = *own_.back();
       bottoms_.push_back(&bottom);
       std::vector<float> values = spread_values(bottom.count(), b);
-      for (float& value : values) value += 0.05f * static_cast<float>(b);  // no ties between bottoms
+      for (float& value : values)
+        value += 0.05f * static_cast<float>(b);  // no ties between bottoms
       const bool label = c.labels && b + 1 == c.bottoms.size();
       for (std::int64_t i = 0; i < bottom.count(); ++i) {
         bottom.output()[i] = label ? static_cast<float>(i % 3) : values[i];
