@@ -6,11 +6,10 @@
 #include "inure/timing/process.hpp"
 #include "inure/timing/sta.hpp"
 #include "lane.hpp"
+#include "scratch.hpp"
 
 namespace inure::timing {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct Latched {
   std::vector<std::string> captured;  // a digit a register, the last register first
@@ -56,17 +55,6 @@ Latched simulate(const Netlist& netlist, int period_ps, int cycles, std::string&
   }
   return run;
 }
-
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (fs::temp_directory_path() / "inure-verilog-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::runtime_error("no temporary folder");
-    path = name;
-  }
-  ~Scratch() { fs::remove_all(path); }
-  fs::path path;
-};
 
 class AgainstVerilog : public testing::TestWithParam<int> {};
 
