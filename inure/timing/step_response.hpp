@@ -1,0 +1,38 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "inure/timing/logic_graph.hpp"
+#include "inure/timing/netlist.hpp"
+
+namespace inure::timing {
+
+// What registers capture one clock period after the registers before them have changed, as logic.
+//
+// With transport delays the value of a net at time t is its gate's function of the pins' nets at
+// t - delay, and so on down to the launching registers: a function of their current contents, of
+// the previous ones where a path is too long, and of nothing older as long as no path is longer
+// than two periods. Only paths that matter at one of the periods are followed; everything that has
+// settled, or has not begun to change, is the function of the current, or the previous, contents
+// alone. So this is exact to the picosecond, and the nearer the periods are to the longest path,
+// the smaller it is.
+//
+// Where a pin's rising delay r and falling delay f differ, the pin at t is the OR (r < f) or AND
+// (f < r) of its net over [t - f, t - r] (or [t - r, t - f]): just what TimingSimulator does, which
+// loses pulses whose edges cross.
+struct StepResponse {
+  LogicGraph graph{
+      0};  // inputs: the previous contents of the launching registers, the current ones
+  std::vector<int> settled;                // by capturing register: what it should capture
+  std::vector<std::vector<int>> captured;  // by period, by capturing register: what it does capture
+  int longest_ps = 0;  // from the clock edge to a capturing register, setup included
+};
+
+// Throws Error where another register or an input port leads to the capturing ones, where a period
+// is shorter than half the longest path, and where the logic grows beyond max_nodes.
+StepResponse step_response(const Netlist& netlist, std::span<const int> launching,
+                           std::span<const int> capturing, std::span<const int> periods_ps,
+                           int max_nodes = 1'000'000);
+
+}  // namespace inure::timing

@@ -1,0 +1,147 @@
+#include "inure/timing/step_response.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "inure/timing/simulator.hpp"
+#include "scratch.hpp"
+
+namespace inure::timing {
+namespace {
+
+// Registers, random gates with random delays, registers.
+struct RandomCircuit {
+  RandomCircuit(unsigned seed, bool edges_differ) : random(seed) {
+    const auto delay = [&](int longest) {
+      Edges edges;
+      edges.rise = static_cast<int>(random() % static_cast<unsigned>(longest));
+      edges.fall =
+          edges_differ ? static_cast<int>(random() % static_cast<unsigned>(longest)) : edges.rise;
+      return edges;
+    };
+    const auto add_register = [&](const std::string& name, int from, std::vector<int>& list) {
+      const int d = netlist.add_net(name + "/D"), q = netlist.add_net(name);
+      const Pin pin{from, {}, delay(50), {}};
+      netlist.add_gate(name + "/setup", 0b10, std::span(&pin, 1), d);
+      list.push_back(static_cast<int>(netlist.registers().size()));
+      netlist.add_register({name, d, q, delay(60)});
+      return q;
+    };
+    std::vector<int> nets;
+    for (int i = 0; i < 5; ++i) {
+      const int port = netlist.add_net(fmt::format("port{}", i));
+      netlist.add_input(fmt::format("port{}", i), port);
+      nets.push_back(add_register(fmt::format("from{}", i), port, launching));
+    }
+    for (int g = 0; g < 25; ++g) {
+      std::vector<Pin> pins;
+      const std::size_t count = g == 0 ? 0 : 1 + random() % 4;  // the first is a constant
+      for (std::size_t k = 0; k < count; ++k) {
+        const std::size_t recent = std::min<std::size_t>(nets.size(), 9);
+        pins.push_back({nets[nets.size() - 1 - random() % recent], delay(40), delay(90), {}});
+      }
+      const std::uint64_t rows = std::uint64_t{1} << count;
+      const std::uint64_t truth = (random() << 16 ^ random()) & ((std::uint64_t{1} << rows) - 1);
+      const int net = netlist.add_net(fmt::format("g{}", g));
+      netlist.add_gate(fmt::format("g{}", g), truth, pins, net);
+      nets.push_back(net);
+    }
+    for (int i = 0; i < 4; ++i) {
+      add_register(fmt::format("to{}", i), nets[nets.size() - 1 - static_cast<std::size_t>(i)],
+                   capturing);
+    }
+    netlist.finish("random circuit");
+  }
+
+  std::mt19937 random;
+  Netlist netlist;
+  std::vector<int> launching, capturing;
+};
+
+// What the logic says that the registers capture, transition by transition: contents[i] ->
+// contents[i + 1]. At most LogicProgram::kLanes of them.
+std::vector<std::uint64_t> captured(const StepResponse& response, const std::vector<int>& ids,
+                                    const std::vector<unsigned>& contents) {
+  const LogicProgram program(response.graph, ids);
+  LogicProgram::State state(program);
+  const int launching = response.graph.inputs() / 2;
+  std::vector<std::uint64_t> words(contents.size() - 1);
+  for (std::size_t t = 0; t < words.size(); ++t) {
+    for (int i = 0; i < launching; ++i) {
+      state.input(i)[t / 64] |= std::uint64_t{contents[t] >> i & 1} << t % 64;
+      state.input(launching + i)[t / 64] |= std::uint64_t{contents[t + 1] >> i & 1} << t % 64;
+    }
+  }
+  program.run(state);
+  for (std::size_t t = 0; t < words.size(); ++t) {
+    for (int i = 0; i < program.outputs(); ++i) {
+      words[t] |= (program.output(state, i)[t / 64] >> t % 64 & 1) << i;
+    }
+  }
+  return words;
+}
+
+class StepResponseOfRandomCircuits : public testing::TestWithParam<bool> {};
+
+TEST_P(StepResponseOfRandomCircuits, IsWhatTheSimulatorCaptures) {
+  int late = 0;
+  for (unsigned seed = 1; seed <= 60; ++seed) {
+    RandomCircuit circuit(seed, GetParam());
+    const int longest =
+        step_response(circuit.netlist, circuit.launching, circuit.capturing, {}).longest_ps;
+    const int shortest = std::max((longest + 1) / 2, 61);
+    std::vector<int> periods = {longest, shortest};
+    for (int i = 0; i < 4; ++i) {
+      periods.push_back(shortest + static_cast<int>(circuit.random() %
+                                                    static_cast<unsigned>(longest - shortest)));
+    }
+    const auto response =
+        step_response(circuit.netlist, circuit.launching, circuit.capturing, periods);
+    for (std::size_t p = 0; p < periods.size(); ++p) {
+      SCOPED_TRACE(fmt::format("seed {} period {} of {}", seed, periods[p], longest));
+      std::vector<unsigned> contents = {0};
+      std::vector<std::uint64_t> simulated;
+      TimingSimulator simulator(circuit.netlist, periods[p]);
+      for (int cycle = 0; cycle < 100; ++cycle) {
+        contents.push_back(circuit.random() & 31u);
+        for (std::size_t i = 0; i < circuit.launching.size(); ++i) {
+          simulator.force(circuit.launching[i], contents.back() >> i & 1);
+        }
+        simulator.cycle();
+        simulated.push_back(simulator.captured_word(circuit.capturing));
+      }
+      ASSERT_EQ(captured(response, response.captured[p], contents), simulated);
+      const auto settled = captured(response, response.settled, contents);
+      if (p == 0) {
+        ASSERT_EQ(settled, simulated);
+      }
+      for (std::size_t t = 0; t < settled.size(); ++t) late += settled[t] != simulated[t];
+    }
+  }
+  EXPECT_GT(late, 500);  // the periods were short enough for errors
+}
+
+INSTANTIATE_TEST_SUITE_P(, StepResponseOfRandomCircuits, testing::Values(false, true),
+                         [](const auto& edges) {
+                           return edges.param ? "EdgesDiffer" : "OneDelay";
+                         });
+
+TEST(StepResponse, RefusesWhatItCannotTell) {
+  RandomCircuit circuit(1, false);
+  const auto& [random, netlist, launching, capturing] = circuit;
+  const int longest = step_response(netlist, launching, capturing, {}).longest_ps;
+  EXPECT_EQ(error_of([&] {
+              step_response(netlist, launching, capturing, std::vector{(longest - 1) / 2});
+            }),
+            fmt::format("step response: a period of {} ps is shorter than half the longest path, "
+                        "{} ps: what is captured then depends on more than the previous and the "
+                        "current operands",
+                        (longest - 1) / 2, longest));
+  EXPECT_EQ(error_of([&] { step_response(netlist, {}, capturing, {}); }).substr(0, 19),
+            "step response: from");
+}
+
+}  // namespace
+}  // namespace inure::timing
