@@ -6,6 +6,7 @@
 #include <cctype>
 #include <cstdint>
 #include <cstdlib>
+#include <initializer_list>
 #include <sstream>
 #include <string_view>
 #include <system_error>
@@ -14,6 +15,7 @@
 #include "inure/base/file.hpp"
 #include "inure/timing/nextpnr.hpp"
 #include "inure/timing/process.hpp"
+#include "inure/timing/standard_cells.hpp"
 
 namespace inure::timing {
 namespace {
@@ -33,14 +35,21 @@ void check_identifier(std::string_view name, std::string_view what) {
   }
 }
 
-std::vector<Step> steps_of(const Design& design, int seed) {
+// Reads design.v with its parameters.
+std::string yosys_reading(const Design& design) {
   check_identifier(design.top, "the top module");
   std::string script = "read_verilog design.v; ";
   for (const auto& [name, value] : design.parameters) {
     check_identifier(name, "the parameter");
     script += fmt::format("chparam -set {} {} {}; ", name, value, design.top);
   }
-  script += fmt::format("synth_ice40 -top {} -json synthesis.json; stat", design.top);
+  return script;
+}
+
+std::vector<Step> ice40_steps(const Design& design, int seed) {
+  const std::string script =
+      yosys_reading(design) +
+      fmt::format("synth_ice40 -top {} -json synthesis.json; stat", design.top);
   // The clock is never met, or met with ease: that is what the characterisation is about.
   return {{{"yosys", "-p", script}, "yosys.log", "yosys"},
           {{"nextpnr-ice40", "--hx8k", "--package", "ct256", "--json", "synthesis.json", "--freq",
@@ -53,6 +62,44 @@ std::vector<Step> steps_of(const Design& design, int seed) {
            "fpga-icestorm and fpga-icestorm-chipdb"}};
 }
 
+constexpr const char* kOsu018 = "/usr/share/qflow/tech/osu018/osu018_stdcells.lib";
+
+// Buffers after 8 readers at most: a slow edge from a driver with many readers has negative delays
+// in this library. The Verilog file is read again so that the JSON netlist has the instance names
+// that OpenSTA sees.
+std::vector<Step> osu018_steps(const Design& design, int target_ps) {
+  const std::string abc = fmt::format(
+      "+strash;ifraig;scorr;dc2;dch,-f;map,-D,{0};topo;buffer,-p,-N,8;upsize,-D,{0};dnsize,-D,{0};"
+      "stime,-p",
+      target_ps);
+  const std::string map =
+      yosys_reading(design) +
+      fmt::format(
+          "synth -flatten -top {}; dfflibmap -liberty cells.lib; abc -liberty cells.lib "
+          "-script \"{}\"; opt_clean; splitnets; stat -liberty cells.lib; write_verilog "
+          "-noattr -noexpr -simple-lhs mapped.v",
+          design.top, abc);
+  const std::string list = fmt::format(
+      "read_liberty -lib cells.lib; read_verilog mapped.v; hierarchy -top {}; opt_clean; "
+      "write_json "
+      "mapped.json",
+      design.top);
+  return {{{"yosys", "-p", map}, "yosys.log", "yosys"},
+          {{"yosys", "-p", list}, "yosys-json.log", "yosys"},
+          {{"sta", "-exit", "sta.tcl"}, "sta.log", "opensta"}};
+}
+
+// A clock so slow that the worst slack tells the critical path.
+constexpr int kSlowClockNs = 1000;
+
+std::string sta_script(const Design& design) {
+  return fmt::format(
+      "read_liberty cells.lib\nread_verilog mapped.v\nlink_design {}\n"
+      "create_clock -name clk -period {} [get_ports clk]\n"
+      "report_worst_slack -digits 4\nwrite_sdf -divider / -digits 4 mapped.sdf\n",
+      design.top, kSlowClockNs);
+}
+
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 // The line in which the tool says what is wrong, or its last one.
@@ -60,7 +107,7 @@ std::string complaint(const fs::path& log) {
   std::istringstream lines(read_file(log));
   std::string line, last;
   while (std::getline(lines, line)) {
-    if (line.find("ERROR") != std::string::npos) return line;
+    if (line.find("ERROR") != std::string::npos || line.rfind("Error", 0) == 0) return line;
     if (!line.empty()) last = line;
   }
   return last;
@@ -105,14 +152,13 @@ class TemporaryFolder {
   bool keep = false;
 };
 
-std::vector<std::string> tool_versions(const fs::path& folder) {
-  const Step versions[] = {{{"yosys", "-V"}, "version-yosys", "yosys"},
-                           {{"nextpnr-ice40", "--version"}, "version-nextpnr", "nextpnr-ice40"}};
+std::vector<std::string> tool_versions(const std::vector<Step>& queries, const fs::path& folder) {
   std::vector<std::string> found;
-  for (const Step& step : versions) {
-    run_step(step, folder);
-    found.push_back(first_line(read_file(folder / step.log)));
-    fs::remove(folder / step.log);
+  for (const Step& query : queries) {
+    run_step(query, folder);
+    const std::string line = first_line(read_file(folder / query.log));
+    found.push_back(query.package + ": " + line);
+    fs::remove(folder / query.log);
   }
   return found;
 }
@@ -125,10 +171,10 @@ double read_icetime(const fs::path& report) {
   return std::strtod(text.c_str() + at + label.size(), nullptr) * 1000;
 }
 
-std::string describe(const Design& design, int seed, const std::vector<Step>& steps,
+std::string describe(const Design& design, const std::vector<Step>& steps,
                      const std::vector<std::string>& versions) {
-  std::string text = fmt::format("design {} ({}), seed {}\n", design.top,
-                                 design.verilog.filename().string(), seed);
+  std::string text =
+      fmt::format("design {} ({})\n", design.top, design.verilog.filename().string());
   for (const std::string& version : versions) text += version + '\n';
   for (const Step& step : steps) {
     for (const std::string& word : step.command) {
@@ -139,31 +185,77 @@ std::string describe(const Design& design, int seed, const std::vector<Step>& st
   return text;
 }
 
+// `prepare` adds files to the folder, `check` throws where a result is missing; `extra` is more
+// that decides what comes out.
+template <typename Prepare, typename Check>
+void run_in_cache(const Design& design, const std::vector<Step>& versions,
+                  const std::vector<Step>& steps, const std::string& extra, const fs::path& cache,
+                  FlowResult& result, Prepare&& prepare, Check&& check) {
+  const std::string source = read_file(design.verilog);
+  TemporaryFolder work(cache);
+  result.tool_versions = tool_versions(versions, work.path);
+  const std::string made_by = describe(design, steps, result.tool_versions);
+  result.folder = cache / content_hash(made_by + extra + source);
+  result.cached = fs::exists(result.folder);
+  if (result.cached) return;
+  write_file_atomically(work.path / "design.v", source);
+  write_file_atomically(work.path / "made_by.txt", made_by);
+  prepare(work.path);
+  work.keep = true;  // for its logs, unless everything goes well
+  for (const Step& step : steps) run_step(step, work.path);
+  check(work.path);
+  std::error_code error;
+  fs::rename(work.path, result.folder, error);
+  if (error && !fs::exists(result.folder)) {  // another process may have been faster
+    fail("{}: cannot be renamed to {}", work.path.string(), result.folder.string());
+  }
+  work.keep = false;
+}
+
+const std::vector<Step>& ice40_versions() {
+  static const std::vector<Step> queries = {
+      {{"yosys", "-V"}, "version", "yosys"},
+      {{"nextpnr-ice40", "--version"}, "version", "nextpnr-ice40"}};
+  return queries;
+}
+
+const std::vector<Step>& osu018_versions() {
+  static const std::vector<Step> queries = {{{"yosys", "-V"}, "version", "yosys"},
+                                            {{"sta", "-version"}, "version", "opensta"}};
+  return queries;
+}
+
+// OpenSTA ends with 0 whatever happens: its results show whether it worked.
+double read_worst_slack(const fs::path& folder) {
+  const std::string text = read_file(folder / "sta.log"), label = "worst slack";
+  const std::size_t at = text.find(label);
+  if (at == std::string::npos || !fs::exists(folder / "mapped.sdf")) {
+    fail("sta: {} (log: {})", complaint(folder / "sta.log"), (folder / "sta.log").string());
+  }
+  return std::strtod(text.c_str() + at + label.size(), nullptr) * 1000;
+}
+
+std::vector<std::string> missing_of(std::initializer_list<const char*> tools) {
+  std::vector<std::string> missing;
+  for (const char* tool : tools) {
+    if (!has_program(tool)) missing.push_back(tool);
+  }
+  return missing;
+}
+
 }  // namespace
 
 Netlist Ice40Flow::read() const { return read_nextpnr(netlist, sdf, synthesis); }
 
+Netlist Osu018Flow::read() const {
+  return read_standard_cells(netlist, sdf, read_liberty(library));
+}
+
 Ice40Flow run_ice40_flow(const Design& design, int seed, const fs::path& cache) {
-  const std::vector<Step> steps = steps_of(design, seed);
-  const std::string source = read_file(design.verilog);
-  TemporaryFolder work(cache);
   Ice40Flow flow;
-  flow.tool_versions = tool_versions(work.path);
-  const std::string made_by = describe(design, seed, steps, flow.tool_versions);
-  flow.folder = cache / content_hash(made_by + source);
-  flow.cached = fs::exists(flow.folder);
-  if (!flow.cached) {
-    write_file_atomically(work.path / "design.v", source);
-    write_file_atomically(work.path / "made_by.txt", made_by);
-    work.keep = true;  // for its logs, unless everything goes well
-    for (const Step& step : steps) run_step(step, work.path);
-    std::error_code error;
-    fs::rename(work.path, flow.folder, error);
-    if (error && !fs::exists(flow.folder)) {  // another process may have been faster
-      fail("{}: cannot be renamed to {}", work.path.string(), flow.folder.string());
-    }
-    work.keep = false;
-  }
+  run_in_cache(
+      design, ice40_versions(), ice40_steps(design, seed), "", cache, flow, [](const fs::path&) {},
+      [](const fs::path& folder) { read_icetime(folder / "icetime.txt"); });
   flow.synthesis = flow.folder / "synthesis.json";
   flow.netlist = flow.folder / "placed.json";
   flow.sdf = flow.folder / "placed.sdf";
@@ -173,11 +265,32 @@ Ice40Flow run_ice40_flow(const Design& design, int seed, const fs::path& cache) 
   return flow;
 }
 
+Osu018Flow run_osu018_flow(const Design& design, int target_ps, const fs::path& cache) {
+  if (!fs::exists(kOsu018)) fail("{}: not found; install the package qflow-tech-osu018", kOsu018);
+  Osu018Flow flow;
+  flow.library = kOsu018;
+  const std::string script = sta_script(design);
+  run_in_cache(
+      design, osu018_versions(), osu018_steps(design, target_ps), script + read_file(flow.library),
+      cache, flow,
+      [&](const fs::path& folder) {
+        fs::create_symlink(flow.library, folder / "cells.lib");
+        write_file_atomically(folder / "sta.tcl", script);
+      },
+      read_worst_slack);
+  flow.netlist = flow.folder / "mapped.json";
+  flow.sdf = flow.folder / "mapped.sdf";
+  flow.critical_ps = kSlowClockNs * 1000.0 - read_worst_slack(flow.folder);
+  return flow;
+}
+
 std::vector<std::string> missing_ice40_tools() {
-  std::vector<std::string> missing;
-  for (const char* tool : {"yosys", "nextpnr-ice40", "icetime"}) {
-    if (!has_program(tool)) missing.push_back(tool);
-  }
+  return missing_of({"yosys", "nextpnr-ice40", "icetime"});
+}
+
+std::vector<std::string> missing_osu018_tools() {
+  auto missing = missing_of({"yosys", "sta"});
+  if (!fs::exists(kOsu018)) missing.push_back("qflow-tech-osu018");
   return missing;
 }
 

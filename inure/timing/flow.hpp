@@ -16,25 +16,41 @@ struct Design {
   std::map<std::string, int> parameters;  // of the top module
 };
 
-// What the tools made of a design on an iCE40 HX8K (package ct256).
-struct Ice40Flow {
-  std::filesystem::path folder;  // with everything below, the tools' logs and made_by.txt
-  std::filesystem::path synthesis, netlist, sdf, report;
-  double critical_ps = 0;          // nextpnr's critical path between registers
-  double icetime_critical_ps = 0;  // icetime's, from and to pads included
+// What the tools made of a design. Everything lies in `folder`, with the tools' logs and
+// made_by.txt, which holds the commands and the tools' versions.
+struct FlowResult {
+  std::filesystem::path folder;
+  double critical_ps = 0;  // the tool's critical path between registers
   std::vector<std::string> tool_versions;
   bool cached = false;  // nothing was run
+};
+
+// On an iCE40 HX8K, package ct256: files of nextpnr-ice40.
+struct Ice40Flow : FlowResult {
+  std::filesystem::path synthesis, netlist, sdf, report;
+  double icetime_critical_ps = 0;  // icetime's, from and to pads included
 
   Netlist read() const;
 };
 
-// Synthesis (yosys), place and route (nextpnr-ice40, with this seed) and icetime. The results lie
-// in a folder of `cache` named by a hash of the source, the parameters, the seed, the commands and
-// the tools' versions; where it is there already, nothing is run. A folder appears whole or not at
-// all. Throws Error of one line that names the missing tool, or the tool's own error and its log.
-Ice40Flow run_ice40_flow(const Design& design, int seed, const std::filesystem::path& cache);
+// In cells of the library osu018 (0.18 um, 1.8 V, 25 C, typical); wires have no delay.
+struct Osu018Flow : FlowResult {
+  std::filesystem::path netlist, sdf, library;
 
-// The tools that run_ice40_flow needs and PATH lacks.
+  Netlist read() const;
+};
+
+// Synthesis (yosys), place and route (nextpnr-ice40, with this seed) and icetime; or synthesis and
+// mapping (yosys with abc, aiming at `target_ps`) and OpenSTA. The results lie in a folder of
+// `cache` named by a hash of the source, the parameters, the commands and the tools' versions;
+// where it is there already, nothing is run. A folder appears whole or not at all; after a failure
+// its logs stay in cache/unfinished-*. Throws Error of one line that names the missing tool, or the
+// tool's own error and its log.
+Ice40Flow run_ice40_flow(const Design& design, int seed, const std::filesystem::path& cache);
+Osu018Flow run_osu018_flow(const Design& design, int target_ps, const std::filesystem::path& cache);
+
+// What the flows need and this machine lacks.
 std::vector<std::string> missing_ice40_tools();
+std::vector<std::string> missing_osu018_tools();
 
 }  // namespace inure::timing

@@ -2,38 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <unordered_map>
 #include <vector>
 
 #include "inure/base/error.hpp"
-#include "inure/base/file.hpp"
+#include "inure/timing/json_netlist.hpp"
 #include "inure/timing/sdf.hpp"
 
 namespace inure::timing {
 namespace {
-
-using Json = nlohmann::json;
-
-Json parse(const std::filesystem::path& path) {
-  try {
-    return Json::parse(read_file(path));
-  } catch (const Json::exception& error) {
-    fail("{}: not a JSON file: {}", path.string(), error.what());
-  }
-}
-
-const Json& only_module(const Json& root, const std::string& path) {
-  const Json* found = nullptr;
-  for (const auto& [name, module] : root.at("modules").items()) {
-    const Json attributes = module.value("attributes", Json::object());
-    if (attributes.contains("blackbox") || attributes.contains("whitebox")) continue;
-    if (found) fail("{}: several modules; expected one flat module", path);
-    found = &module;
-  }
-  if (!found) fail("{}: no module", path);
-  return *found;
-}
 
 class Importer {
  public:
@@ -225,15 +202,7 @@ class Importer {
   void add_aliases(const Json& synthesis) {
     std::unordered_map<int, int> net_of_bit;
     const auto each_name = [&](auto&& visit) {
-      for (const auto& [name, net] : synthesis.at("netnames").items()) {
-        const auto& bits = net.at("bits");
-        const int offset = net.value("offset", 0);
-        for (std::size_t i = 0; i < bits.size(); ++i) {
-          if (!bits[i].is_number()) continue;  // a constant
-          visit(bits.size() == 1 ? name : fmt::format("{}[{}]", name, static_cast<int>(i) + offset),
-                bits[i].template get<int>());
-        }
-      }
+      for (const auto& [name, net] : synthesis.at("netnames").items()) each_bit(name, net, visit);
     };
     std::vector<bool> driven(static_cast<std::size_t>(netlist_.net_count()));
     for (const Gate& gate : netlist_.gates()) driven[static_cast<std::size_t>(gate.output)] = true;
@@ -264,7 +233,7 @@ class Importer {
 Netlist read_nextpnr(const std::filesystem::path& json, const std::filesystem::path& sdf,
                      const std::filesystem::path& synthesis) {
   const Sdf delays = read_sdf(sdf);
-  const Json placed = parse(json), synthesised = parse(synthesis);
+  const Json placed = parse_json(json), synthesised = parse_json(synthesis);
   try {
     return Importer(only_module(placed, json.string()), delays, json.string())
         .import(only_module(synthesised, synthesis.string()));
@@ -277,7 +246,7 @@ Netlist read_nextpnr(const std::filesystem::path& json, const std::filesystem::p
 
 double read_nextpnr_critical_path(const std::filesystem::path& report) {
   try {
-    const Json paths = parse(report).at("critical_paths");
+    const Json paths = parse_json(report).at("critical_paths");
     for (const Json& path : paths) {
       const auto& from = path.at("from").get_ref<const std::string&>();
       if (from == "<async>" || from != path.at("to").get_ref<const std::string&>()) continue;

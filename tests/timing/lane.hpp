@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <ostream>
 #include <random>
 #include <string>
 #include <vector>
@@ -34,6 +35,45 @@ inline Design lane_design(int pipeline) {
 #define SKIP_WITHOUT_ICE40_TOOLS()                                  \
   if (const auto missing = missing_ice40_tools(); !missing.empty()) \
   GTEST_SKIP() << missing.front() << " is not installed: no placed design"
+#define SKIP_WITHOUT_OSU018_TOOLS()                                  \
+  if (const auto missing = missing_osu018_tools(); !missing.empty()) \
+  GTEST_SKIP() << missing.front() << " is not installed: no mapped design"
+
+struct LaneCase {
+  bool fpga = true;
+  int pipeline = 0;
+};
+
+inline void PrintTo(const LaneCase& which, std::ostream* out) {
+  *out << (which.fpga ? "hx8k" : "osu018") << " pipeline " << which.pipeline;
+}
+
+// A lane on one of the two technologies: netlist and the tool's own critical path.
+class LaneTest : public testing::TestWithParam<LaneCase> {
+ protected:
+  void SetUp() override {
+    const Design design = lane_design(GetParam().pipeline);
+    if (GetParam().fpga) {
+      SKIP_WITHOUT_ICE40_TOOLS();
+      const Ice40Flow flow = run_ice40_flow(design, 1, test_cache());
+      tool_critical_ps_ = flow.critical_ps;
+      netlist_ = flow.read();
+    } else {
+      SKIP_WITHOUT_OSU018_TOOLS();
+      const Osu018Flow flow = run_osu018_flow(design, 1000, test_cache());
+      tool_critical_ps_ = flow.critical_ps;
+      netlist_ = flow.read();
+    }
+  }
+
+  Netlist netlist_;
+  double tool_critical_ps_ = 0;
+};
+
+inline auto all_lanes() {
+  return testing::Values(LaneCase{true, 2}, LaneCase{true, 3}, LaneCase{true, 4},
+                         LaneCase{false, 2}, LaneCase{false, 3}, LaneCase{false, 4});
+}
 
 struct Operands {
   bool first = false;

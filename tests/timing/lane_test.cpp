@@ -13,28 +13,19 @@ int vectors() {  // INURE_TIMING_VECTORS: the long run by hand
   return text ? std::atoi(text) : 10000;
 }
 
-class PlacedLane : public testing::TestWithParam<int> {
- protected:
-  void SetUp() override {
-    SKIP_WITHOUT_ICE40_TOOLS();
-    flow_ = run_ice40_flow(lane_design(GetParam()), 1, test_cache());
-    netlist_ = flow_.read();
-  }
-
-  Ice40Flow flow_;
-  Netlist netlist_;
-};
+using PlacedLane = LaneTest;
 
 TEST_P(PlacedLane, StaticTimingIsTheToolsOwn) {
   const StaticTiming timing = analyse(netlist_);
-  EXPECT_NEAR(timing.critical_ps, flow_.critical_ps, 0.001 * flow_.critical_ps);
-  // The path that was found takes as long as it says: an edge started along it arrives then.
+  EXPECT_GE(timing.critical_ps, 0.999 * tool_critical_ps_);
+  // Where an exclusive or's delay depends on the edge of its input, OpenSTA's file has but the
+  // longer.
+  EXPECT_LE(timing.critical_ps, (GetParam().fpga ? 1.001 : 1.005) * tool_critical_ps_);
   EXPECT_EQ(timing.path.back(),
             netlist_.registers()[static_cast<std::size_t>(timing.critical_register)].d);
-  std::printf(
-      "pipeline %d: %zu gates, %zu registers; own %d ps, nextpnr %.1f ps, icetime %.0f ps\n",
-      GetParam(), netlist_.gates().size(), netlist_.registers().size(), timing.critical_ps,
-      flow_.critical_ps, flow_.icetime_critical_ps);
+  std::printf("%s pipeline %d: %zu gates, %zu registers; own %d ps, the tool's %.1f ps\n",
+              GetParam().fpga ? "hx8k" : "osu018", GetParam().pipeline, netlist_.gates().size(),
+              netlist_.registers().size(), timing.critical_ps, tool_critical_ps_);
 }
 
 std::uint64_t exact_products(const Operands& operands) {
@@ -62,8 +53,8 @@ TEST_P(PlacedLane, SettledValuesAreArithmetic) {
   int wrong = 0;
   // Captured at the end of the cycle in which the ports changed: the operand registers; the
   // products one or two cycles later; the accumulator PIPELINE cycles later.
-  const std::size_t to_product = GetParam() == 4 ? 2 : 1;
-  const auto to_accumulator = static_cast<std::size_t>(GetParam());
+  const std::size_t to_product = GetParam().pipeline == 4 ? 2 : 1;
+  const auto to_accumulator = static_cast<std::size_t>(GetParam().pipeline);
   for (int cycle = 0; cycle < vectors(); ++cycle) {
     passed.push_front(random_operands(random));
     passed.front().first |= cycle == 0;
@@ -81,7 +72,7 @@ TEST_P(PlacedLane, SettledValuesAreArithmetic) {
   EXPECT_EQ(wrong, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Pipelinings, PlacedLane, testing::Values(2, 3, 4));
+INSTANTIATE_TEST_SUITE_P(Lanes, PlacedLane, all_lanes());
 
 }  // namespace
 }  // namespace inure::timing

@@ -11,9 +11,10 @@ namespace inure::timing {
 // the registers capture half a picosecond after the edge, so that a toggle at the edge counts.
 //
 // The model reads one line of hexadecimal inputs a cycle from `stimulus` and writes one line of
-// what the registers captured (the last register is the leftmost bit) to `response`. Needs delays
+// what the registers captured (the last register is the leftmost bit) to `response`. The run
+// gets +cycles=N and +period=PS. Needs delays
 // that are the same for both edges.
-std::string verilog_model(const Netlist& netlist, int period_ps, int cycles,
-                          const std::string& stimulus, const std::string& response);
+std::string verilog_model(const Netlist& netlist, const std::string& stimulus,
+                          const std::string& response);
 
 }  // namespace inure::timing

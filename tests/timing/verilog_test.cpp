@@ -1,5 +1,7 @@
 #include "verilog_model.hpp"
 
+#include <fmt/format.h>
+
 #include <sstream>
 
 #include "inure/base/file.hpp"
@@ -56,28 +58,27 @@ Latched simulate(const Netlist& netlist, int period_ps, int cycles, std::string&
   return run;
 }
 
-class AgainstVerilog : public testing::TestWithParam<int> {};
+using AgainstVerilog = LaneTest;
 
 TEST_P(AgainstVerilog, LatchedValuesAreTheSame) {
-  SKIP_WITHOUT_ICE40_TOOLS();
   if (!has_program("iverilog")) GTEST_SKIP() << "iverilog is not installed";
   const char* long_run = std::getenv("INURE_TIMING_CYCLES");
-  const int cycles = long_run ? std::atoi(long_run) : 300;
-  const Netlist netlist = run_ice40_flow(lane_design(GetParam()), 1, test_cache()).read();
-  const int critical = analyse(netlist).critical_ps;
-  for (const double part : {0.9, 0.75, 0.5}) {
+  const int cycles = long_run ? std::atoi(long_run) : GetParam().fpga ? 100 : 30;
+  const int critical = analyse(netlist_).critical_ps;
+  Scratch scratch;
+  write_file_atomically(scratch.path / "model.v", verilog_model(netlist_, "in.txt", "out.txt"));
+  ASSERT_EQ(run_program({"iverilog", "-o", "model", "model.v"}, scratch.path, "log", "iverilog"), 0)
+      << read_file(scratch.path / "log");
+  for (const double part : {0.8, 0.65, 0.5}) {
     const int period = static_cast<int>(part * critical);
-    Scratch scratch;
     std::string stimulus;
-    const Latched run = simulate(netlist, period, cycles, stimulus);
+    const Latched run = simulate(netlist_, period, cycles, stimulus);
     stimulus += stimulus.substr(0, stimulus.find('\n') + 1);  // for the last edge
     write_file_atomically(scratch.path / "in.txt", stimulus);
-    write_file_atomically(scratch.path / "model.v",
-                          verilog_model(netlist, period, cycles, "in.txt", "out.txt"));
-    ASSERT_EQ(run_program({"iverilog", "-o", "model", "model.v"}, scratch.path, "log", "iverilog"),
-              0)
-        << read_file(scratch.path / "log");
-    ASSERT_EQ(run_program({"vvp", "-n", "model"}, scratch.path, "log", "iverilog"), 0);
+    ASSERT_EQ(run_program({"vvp", "-n", "model", fmt::format("+cycles={}", cycles),
+                           fmt::format("+period={}", period)},
+                          scratch.path, "log", "iverilog"),
+              0);
     std::istringstream response(read_file(scratch.path / "out.txt"));
     int differences = 0;
     for (const std::string& captured : run.captured) {
@@ -87,12 +88,16 @@ TEST_P(AgainstVerilog, LatchedValuesAreTheSame) {
     }
     EXPECT_EQ(differences, 0) << "period " << period << " ps";
     EXPECT_GT(run.errors, 0) << "the clock is too slow to tell";
-    std::printf("pipeline %d at %.2f f_STA: %d cycles, %d with an error, %d differ from iverilog\n",
-                GetParam(), 1 / part, cycles, run.errors, differences);
+    std::printf(
+        "%s pipeline %d at %.2f f_STA: %d cycles, %d with an error, %d differ from iverilog\n",
+        GetParam().fpga ? "hx8k" : "osu018", GetParam().pipeline, 1 / part, cycles, run.errors,
+        differences);
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Pipelinings, AgainstVerilog, testing::Values(2, 3, 4));
+INSTANTIATE_TEST_SUITE_P(Lanes, AgainstVerilog,
+                         testing::Values(LaneCase{true, 2}, LaneCase{true, 3}, LaneCase{true, 4},
+                                         LaneCase{false, 3}));
 
 }  // namespace
 }  // namespace inure::timing
