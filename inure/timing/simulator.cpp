@@ -28,18 +28,40 @@ TimingSimulator::TimingSimulator(const Netlist& netlist, int period_ps, int glit
   settle();
 }
 
+namespace {
+
+// The values at the gate's pins, the first in bit 0.
+std::uint8_t pin_values(const Netlist& netlist, const Gate& gate,
+                        const std::vector<std::uint8_t>& net_values) {
+  int state = 0, bit = 0;
+  for (const Pin& pin : netlist.pins(gate)) {
+    state |= net_values[static_cast<std::size_t>(pin.net)] << bit++;
+  }
+  return static_cast<std::uint8_t>(state);
+}
+
+}  // namespace
+
 // Values without toggles: inputs and registers at 0.
 void TimingSimulator::settle() {
   const auto& gates = netlist_.gates();
   for (std::size_t g = 0; g < gates.size(); ++g) {
-    int state = 0, bit = 0;
-    for (const Pin& pin : netlist_.pins(gates[g])) state |= net_value_[index(pin.net)] << bit++;
-    gate_state_[g] = static_cast<std::uint8_t>(state);
-    net_value_[index(gates[g].output)] = gates[g].truth >> state & 1;
+    gate_state_[g] = pin_values(netlist_, gates[g], net_value_);
+    net_value_[index(gates[g].output)] = gates[g].truth >> gate_state_[g] & 1;
   }
   for (std::size_t r = 0; r < captured_.size(); ++r) {
     captured_[r] = net_value_[index(netlist_.registers()[r].d)];
   }
+}
+
+std::vector<std::uint8_t> TimingSimulator::settled() const {
+  std::vector<std::uint8_t> values = net_value_;  // inputs and registers hold since the edge
+  for (const Gate& gate : netlist_.gates()) {
+    values[index(gate.output)] = gate.truth >> pin_values(netlist_, gate, values) & 1;
+  }
+  std::vector<std::uint8_t> captured;
+  for (const Register& what : netlist_.registers()) captured.push_back(values[index(what.d)]);
+  return captured;
 }
 
 std::uint64_t TimingSimulator::captured_word(std::span<const int> registers) const {

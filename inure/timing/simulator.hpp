@@ -35,6 +35,11 @@ class TimingSimulator {
   bool captured(int reg) const { return captured_[index(reg)] != 0; }
   std::uint64_t captured_word(std::span<const int> registers) const;  // the first is bit 0
 
+  // By register: what it would have captured in the last cycle had the period been long enough. A
+  // timing error of that cycle is where captured() differs; errors of earlier cycles are not
+  // counted again, since this starts from what the registers really held.
+  std::vector<std::uint8_t> settled() const;
+
   // Sets what a register will put out at the next edge.
   void force(int reg, bool value) { captured_[index(reg)] = value; }
 

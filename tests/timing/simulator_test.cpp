@@ -65,6 +65,22 @@ TEST(TimingSimulator, CapturesAToggleExactlyAtTheEdge) {
   EXPECT_EQ(chain.run("110100", 499), "000110");   // two more cycles
 }
 
+TEST(TimingSimulator, SettledIsWhatALongerPeriodWouldHaveCaptured) {
+  Chain chain;
+  chain.finish(chain.gate(kBuffer, {Chain::pin(chain.start, 900)}));
+  TimingSimulator simulator(chain.netlist, 999);
+  const int end = chain.netlist.find_registers("end", 1)[0];
+  std::string captured, settled;
+  for (const char value : std::string("110100")) {
+    simulator.set_input(0, value == '1');
+    simulator.cycle();
+    captured += simulator.captured(end) ? '1' : '0';
+    settled += simulator.settled()[static_cast<std::size_t>(end)] ? '1' : '0';
+  }
+  EXPECT_EQ(captured, "001101");
+  EXPECT_EQ(settled, "011010");
+}
+
 TEST(TimingSimulator, PassesEveryPulseUnlessTheFilterSwallowsIt) {
   Chain chain;  // a pulse of 200 ps at each change of `start`, seen 300 ps after it
   chain.finish(chain.gate(kXor, {Chain::pin(chain.start, 300), Chain::pin(chain.start, 500)}));
