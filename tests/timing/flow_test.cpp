@@ -144,6 +144,14 @@ TEST(Flow, SecondRunIsCached) {
   EXPECT_NE(read_file(again.folder / "made_by.txt").find("--seed 1"), std::string::npos);
 }
 
+TEST(Flow, RefusesANetlistThatIsNotWhatTheToolTimed) {
+  SKIP_WITHOUT_ICE40_TOOLS();
+  Ice40Flow flow = run_ice40_flow(lane_design(3), 1, test_cache());
+  flow.critical_ps *= 1.002;
+  EXPECT_NE(error_of([&] { flow.read(); }).find("the netlist's critical path is "),
+            std::string::npos);
+}
+
 TEST(Flow, ToolsErrorIsOneLine) {
   SKIP_WITHOUT_ICE40_TOOLS();
   Scratch scratch;
