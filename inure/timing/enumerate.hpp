@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "inure/errors/product_table.hpp"
+#include "inure/timing/netlist.hpp"
+
+namespace inure::timing {
+
+// A multiplier between registers, bit 0 first: product <= activation * weight, signed, in one
+// period.
+struct Multiplier {
+  std::vector<int> activation, weight, product;  // 8, 8, 16
+};
+
+// That of one element of a lane that keeps the contract of rtl/lane.v.
+Multiplier lane_multiplier(const Netlist& netlist, int vec_size, int element);
+
+struct Enumeration {
+  std::string made_by;  // goes into the table: the design, the tools, the multiplier
+  std::vector<int> periods_ps;
+  bool negative_activations = true;  // false: after a ReLU, a quarter of the work
+  std::vector<int> weight_pairs;     // ProductTable::pair(b_previous, b); none: all 65,536
+};
+
+struct EnumeratedProducts {
+  ProductTable table;
+  std::filesystem::path file;  // in the cache
+  bool cached = false;         // it was there already
+};
+
+// All errors of a multiplier at these clock periods, found by evaluating its step response for
+// every change of operands. On all threads; the result does not depend on their number. The table
+// is kept in `cache` (made if it is missing) under a hash of the logic that was evaluated and of
+// what was asked; an enumeration that is cut off goes on where it was, by parts of 4096 pairs.
+//
+// Throws Error where something else than the operands decides what is captured (step_response),
+// the settled product is not the arithmetic one, or a clock has more exceptions than a table can
+// sensibly hold (2^28).
+EnumeratedProducts enumerate_products(const Netlist& netlist, const Multiplier& multiplier,
+                                      const Enumeration& what, const std::filesystem::path& cache);
+
+// The part of products that are wrong at each period, over `count` random changes of operands
+// (uniform, except for the sign of activations): to choose clocks by.
+std::vector<double> sample_error_rates(const Netlist& netlist, const Multiplier& multiplier,
+                                       const std::vector<int>& periods_ps,
+                                       bool negative_activations, std::int64_t count);
+
+}  // namespace inure::timing

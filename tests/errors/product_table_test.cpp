@@ -1,0 +1,109 @@
+#include "inure/errors/product_table.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "inure/base/error.hpp"
+#include "inure/base/file.hpp"
+
+namespace inure {
+namespace {
+
+// Two weight pairs, (0, -3) and (5, 7), at one clock.
+ProductTable small_table() {
+  ProductTable table;
+  table.made_by = "by hand";
+  table.longest_ps = 9000;
+  table.critical_ps = 9500;
+  table.enumerated.resize(ProductTable::kPairs);
+  const int first = ProductTable::pair(0, -3), second = ProductTable::pair(5, 7);
+  table.enumerated[static_cast<std::size_t>(first)] = true;
+  table.enumerated[static_cast<std::size_t>(second)] = true;
+  ProductTable::Clock clock{8800, {}, std::vector<std::uint64_t>(ProductTable::kPairs + 1)};
+  const auto operands = [](int a_previous, int a) {
+    return static_cast<std::uint16_t>(ProductTable::pair(a_previous, a));
+  };
+  // (1, 100): -300 captured as 32767 - 300 + 1: the sign bit is late. (-1, -128): 384 + 512.
+  clock.exceptions = {{operands(1, 100), 0x8000}, {operands(-1, -128), 512}, {operands(3, 4), 1}};
+  for (int pair = first + 1; pair <= ProductTable::kPairs; ++pair) {
+    clock.first[static_cast<std::size_t>(pair)] = pair <= second ? 2 : 3;
+  }
+  table.clocks.push_back(clock);
+  return table;
+}
+
+std::string error_of(const std::filesystem::path& path) {
+  try {
+    read_product_table(path);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+class ProductTableFile : public testing::Test {
+ protected:
+  ProductTableFile() {
+    std::string name = (std::filesystem::temp_directory_path() / "inure-errors-XXXXXX").string();
+    folder_ = mkdtemp(name.data());
+  }
+  ~ProductTableFile() override { std::filesystem::remove_all(folder_); }
+  std::filesystem::path folder_;
+};
+
+TEST_F(ProductTableFile, HoldsWhatWasWritten) {
+  const ProductTable table = small_table();
+  write_product_table(folder_ / "t", table);
+  const ProductTable read = read_product_table(folder_ / "t");
+  EXPECT_EQ(read.made_by, table.made_by);
+  EXPECT_EQ(read.negative_activations, table.negative_activations);
+  EXPECT_EQ(read.longest_ps, 9000);
+  EXPECT_EQ(read.critical_ps, 9500);
+  EXPECT_EQ(read.enumerated, table.enumerated);
+  EXPECT_EQ(read.clocks, table.clocks);
+}
+
+TEST(ProductTable, DeltaIsThatOfTheSignedCapturedProduct) {
+  const ProductTable table = small_table();
+  EXPECT_EQ(table.delta(0, 1, 0, 100, -3), 32768);
+  EXPECT_EQ(table.delta(0, -1, 0, -128, -3), 512);
+  EXPECT_EQ(table.delta(0, -1, 0, -127, -3), 0);
+  EXPECT_EQ(table.delta(0, 3, 5, 4, 7), 1);
+  EXPECT_EQ(table.delta(0, 1, 5, 100, 7), 0);
+  EXPECT_EQ(table.exceptions(0, 0, -3).size(), 2u);
+  EXPECT_EQ(table.exceptions(0, 0, -4).size(), 0u);
+  EXPECT_DOUBLE_EQ(table.rate(0), 3.0 / (2 * 65536));
+  EXPECT_THROW(table.delta(0, 1, 1, 1, 1), Error);
+  // A wrap the other way: 127 * -128 = -16256 with the sign bit missing.
+  const auto operands = static_cast<std::uint16_t>(ProductTable::pair(0, 127));
+  EXPECT_EQ(ProductTable::signed_delta({operands, 0x8000}, -128), 32768);
+  EXPECT_EQ(ProductTable::signed_delta({operands, 0x8000}, 127), -32768);
+}
+
+TEST_F(ProductTableFile, RefusesDamage) {
+  const auto path = folder_ / "t";
+  write_product_table(path, small_table());
+  const std::string whole = read_file(path);
+  for (const std::size_t size : {std::size_t{0}, std::size_t{9}, std::size_t{40}, std::size_t{9000},
+                                 whole.size() - 8, whole.size() - 1}) {
+    write_file_atomically(path, whole.substr(0, size));
+    EXPECT_NE(error_of(path), "") << size;
+  }
+  for (const std::size_t at : {std::size_t{17}, std::size_t{3000}, whole.size() - 20}) {
+    std::string flipped = whole;
+    flipped[at] = static_cast<char>(flipped[at] ^ 4);
+    write_file_atomically(path, flipped);
+    EXPECT_EQ(error_of(path),
+              path.string() + ": a damaged product table: its checksum is wrong; make it anew");
+  }
+  std::string newer = whole;
+  newer[8] = 2;
+  write_file_atomically(path, newer);
+  EXPECT_EQ(error_of(path), path.string() + ": a product table of version 2; expected 1");
+  write_file_atomically(path, "text");
+  EXPECT_EQ(error_of(path), path.string() + ": not a product table");
+}
+
+}  // namespace
+}  // namespace inure

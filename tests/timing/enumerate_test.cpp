@@ -1,0 +1,139 @@
+#include "inure/timing/enumerate.hpp"
+
+#include "inure/base/error.hpp"
+#include "inure/base/file.hpp"
+#include "inure/base/parallel.hpp"
+#include "inure/timing/sta.hpp"
+#include "lane.hpp"
+#include "scratch.hpp"
+
+namespace inure::timing {
+namespace {
+
+std::size_t index(int i) { return static_cast<std::size_t>(i); }
+
+class EnumeratedLane : public LaneTest {
+ protected:
+  Multiplier multiplier(int element) const { return lane_multiplier(netlist_, kVecSize, element); }
+
+  // Periods at which this multiplier first errs in about these parts of all products.
+  std::vector<int> periods(int element, const std::vector<double>& rates) const {
+    const int longest = longest_arrival(analyse(netlist_), multiplier(element).product);
+    std::vector<int> probed, found;
+    for (int i = 0; i < 40; ++i) probed.push_back(longest - longest * i / 200);
+    const auto sampled = sample_error_rates(netlist_, multiplier(element), probed, true, 200000);
+    for (const double rate : rates) {
+      for (std::size_t i = 0; i < probed.size(); ++i) {
+        if (sampled[i] < rate) continue;
+        if (found.empty() || found.back() != probed[i]) found.push_back(probed[i]);
+        break;
+      }
+    }
+    return found;
+  }
+
+  Scratch cache_;
+};
+
+// The tables of the four multipliers against the exact simulator, on random operands.
+TEST_P(EnumeratedLane, TablesAreWhatTheSimulatorCaptures) {
+  constexpr int kClocks = 3;
+  const std::vector<int> clocks = periods(3, {1e-4, 1e-3, 1e-2});
+  ASSERT_EQ(clocks.size(), kClocks);
+  std::mt19937 random(7);
+  std::vector<int> weights;
+  Enumeration what{"a test", clocks, true, {}};
+  for (int i = 0; i < 16; ++i) weights.push_back(static_cast<std::int8_t>(random()));
+  for (const int before : weights) {
+    for (const int now : weights) what.weight_pairs.push_back(ProductTable::pair(before, now));
+  }
+  std::vector<ProductTable> tables;
+  for (int element = 0; element < kVecSize; ++element) {
+    tables.push_back(enumerate_products(netlist_, multiplier(element), what, cache_.path).table);
+  }
+  const char* text = std::getenv("INURE_TIMING_VECTORS");  // the long run by hand
+  const int cycles = text ? std::atoi(text) : 4000;
+  for (int clock = 0; clock < kClocks; ++clock) {
+    Lane lane(netlist_, clocks[index(clock)]);
+    Operands older, before;
+    int mismatches = 0, wrong = 0, wrong_of_last = 0;
+    for (int cycle = 0; cycle < cycles + 2; ++cycle) {
+      Operands now = random_operands(random);
+      for (auto& b : now.b) b = static_cast<std::int8_t>(weights[random() % weights.size()]);
+      // What is captured in this cycle are the products of the operands of the cycle before.
+      lane.cycle(now);
+      if (cycle >= 2) {
+        for (int i = 0; i < kVecSize; ++i) {
+          const auto e = index(i);
+          const int right = before.a[e] * before.b[e];
+          const int got = static_cast<std::int16_t>(lane.captured_products() >> 16 * i);
+          const int delta =
+              tables[e].delta(clock, older.a[e], older.b[e], before.a[e], before.b[e]);
+          mismatches += got != right + delta;
+          wrong += got != right;
+          wrong_of_last += i == 3 && got != right;
+        }
+      }
+      older = before;
+      before = now;
+    }
+    EXPECT_EQ(mismatches, 0) << "at " << clocks[index(clock)] << " ps";
+    EXPECT_TRUE(clock + 1 < kClocks || wrong_of_last > 0);
+    std::printf("%d ps: %d of %d products wrong, of the last multiplier %d; in its table %.2e\n",
+                clocks[index(clock)], wrong, 4 * cycles, wrong_of_last, tables[3].rate(clock));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Lanes, EnumeratedLane, testing::Values(LaneCase{true, 3}));
+
+class Enumerations : public EnumeratedLane {};
+
+TEST_P(Enumerations, AreKeptAndGoOnWhereTheyWere) {
+  Enumeration what{"a test", periods(3, {1e-3, 1e-2}), false, {}};
+  for (int i = 0; i < 5000; ++i) what.weight_pairs.push_back(i * 13);
+  set_threads(1);
+  const auto first = enumerate_products(netlist_, multiplier(3), what, cache_.path);
+  EXPECT_FALSE(first.cached);
+  EXPECT_TRUE(enumerate_products(netlist_, multiplier(3), what, cache_.path).cached);
+  EXPECT_GT(first.table.rate(0), 0);
+  EXPECT_GT(first.table.rate(1), first.table.rate(0));
+  const std::string bytes = read_file(first.file);
+  set_threads(0);
+
+  // Where the table cannot be written, its parts stay; what they say is believed.
+  std::filesystem::remove(first.file);
+  std::filesystem::create_directory(first.file);
+  EXPECT_THROW(enumerate_products(netlist_, multiplier(3), what, cache_.path), Error);
+  std::filesystem::remove(first.file);
+  const std::filesystem::path part = first.file.string() + ".part4096";
+  ProductTable changed = read_product_table(part);
+  ++changed.clocks[1].exceptions.back().delta;
+  write_product_table(part, changed);
+  const std::filesystem::path damaged = first.file.string() + ".part0";
+  write_file_atomically(damaged, "half a par");
+  ProductTable resumed = enumerate_products(netlist_, multiplier(3), what, cache_.path).table;
+  --resumed.clocks[1].exceptions.back().delta;
+  EXPECT_EQ(resumed.clocks, first.table.clocks);
+  EXPECT_EQ(resumed.enumerated, first.table.enumerated);
+  EXPECT_FALSE(std::filesystem::exists(part));
+  EXPECT_FALSE(std::filesystem::exists(damaged));
+
+  std::filesystem::remove(first.file);
+  enumerate_products(netlist_, multiplier(3), what, cache_.path);
+  EXPECT_EQ(read_file(first.file), bytes);  // on all threads as on one
+
+  what.weight_pairs = {65536};
+  EXPECT_EQ(error_of([&] { enumerate_products(netlist_, multiplier(3), what, cache_.path); }),
+            "product table: weight pair 65536; expected 0 to 65535");
+  Multiplier crossed = multiplier(3);
+  std::swap(crossed.product[0], crossed.product[15]);
+  what.weight_pairs = {0};
+  EXPECT_EQ(
+      error_of([&] { enumerate_products(netlist_, crossed, what, cache_.path); }).substr(0, 36),
+      "multiplier: its registers settle at ");
+}
+
+INSTANTIATE_TEST_SUITE_P(Lanes, Enumerations, testing::Values(LaneCase{true, 3}));
+
+}  // namespace
+}  // namespace inure::timing
