@@ -1,7 +1,7 @@
 #include "inure/base/progress.hpp"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pty.h>
 #include <unistd.h>
 
@@ -21,10 +21,14 @@ std::string on_terminal(unsigned short columns, const std::function<void()>& act
   action();
   dup2(before, STDERR_FILENO);
   close(before);
-  std::string text(4096, '\0');
-  fcntl(reader, F_SETFL, O_NONBLOCK);
-  const ssize_t got = read(reader, text.data(), text.size());
-  text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  // The terminal hands its bytes on when it likes: read until it has been silent for a while.
+  std::string text;
+  for (pollfd ready{reader, POLLIN, 0}; poll(&ready, 1, 500) > 0;) {
+    char bytes[1024];
+    const ssize_t got = read(reader, bytes, sizeof bytes);
+    if (got <= 0) break;
+    text.append(bytes, static_cast<std::size_t>(got));
+  }
   close(reader);
   close(terminal);
   return text;
