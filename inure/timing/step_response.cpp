@@ -40,7 +40,7 @@ class Builder {
     find_arrivals();
   }
 
-  int longest() const { return longest_; }
+  const StepPaths& paths() const { return paths_; }
   int value(int net, int time);  // the graph's id of a net at a time
   LogicGraph take_graph() { return std::move(graph_); }
 
@@ -65,7 +65,7 @@ class Builder {
   std::vector<Net> nets_;
   LogicGraph graph_;
   const int launching_;
-  int longest_ = 0;
+  StepPaths paths_;
 };
 
 void Builder::find_cone(int end) {
@@ -97,8 +97,9 @@ void Builder::find_arrivals() {
       const int rise = pin.delay(true), fall = pin.delay(false);
       out.first = std::min(out.first, in.first + std::min(rise, fall));
       out.last = std::max(out.last, in.last + std::max(rise, fall));
+      paths_.edges_differ |= rise != fall;
     }
-    longest_ = std::max(longest_, out.last);
+    paths_.longest_ps = std::max(paths_.longest_ps, out.last);
   }
 }
 
@@ -168,14 +169,32 @@ int Builder::value(int id, int time) {
   return result;
 }
 
+void check_periods(int longest, std::span<const int> periods) {
+  for (const int period : periods) {
+    if (2 * static_cast<std::int64_t>(period) >= longest) continue;
+    fail(
+        "step response: a period of {} ps is shorter than half the longest path, {} ps: what is "
+        "captured then depends on more than the previous and the current operands",
+        period, longest);
+  }
+}
+
 }  // namespace
+
+StepPaths check_step(const Netlist& netlist, std::span<const int> launching,
+                     std::span<const int> capturing, std::span<const int> periods_ps) {
+  const Builder builder(netlist, launching, capturing, 0);
+  check_periods(builder.paths().longest_ps, periods_ps);
+  return builder.paths();
+}
 
 StepResponse step_response(const Netlist& netlist, std::span<const int> launching,
                            std::span<const int> capturing, std::span<const int> periods_ps,
                            int max_nodes) {
   Builder builder(netlist, launching, capturing, max_nodes);
   StepResponse response;
-  response.longest_ps = builder.longest();
+  response.longest_ps = builder.paths().longest_ps;
+  check_periods(response.longest_ps, periods_ps);
   const auto at_time = [&](int time) {
     std::vector<int> ids;
     for (const int r : capturing) {
@@ -183,16 +202,8 @@ StepResponse step_response(const Netlist& netlist, std::span<const int> launchin
     }
     return ids;
   };
-  response.settled = at_time(builder.longest());
-  for (const int period : periods_ps) {
-    if (2 * static_cast<std::int64_t>(period) < builder.longest()) {
-      fail(
-          "step response: a period of {} ps is shorter than half the longest path, {} ps: what is "
-          "captured then depends on more than the previous and the current operands",
-          period, builder.longest());
-    }
-    response.captured.push_back(at_time(period));
-  }
+  response.settled = at_time(response.longest_ps);
+  for (const int period : periods_ps) response.captured.push_back(at_time(period));
   response.graph = builder.take_graph();
   return response;
 }

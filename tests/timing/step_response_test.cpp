@@ -6,6 +6,7 @@
 #include <random>
 
 #include "inure/timing/simulator.hpp"
+#include "inure/timing/step_simulator.hpp"
 #include "scratch.hpp"
 
 namespace inure::timing {
@@ -83,6 +84,29 @@ std::vector<std::uint64_t> captured(const StepResponse& response, const std::vec
   return words;
 }
 
+// The same by the event simulator, for all periods at once: by period.
+std::vector<std::vector<std::uint64_t>> captured(StepSimulator& simulator, std::size_t periods,
+                                                 const RandomCircuit& circuit,
+                                                 const std::vector<unsigned>& contents) {
+  for (std::size_t t = 0; t + 1 < contents.size(); ++t) {
+    for (int i = 0; i < static_cast<int>(circuit.launching.size()); ++i) {
+      simulator.before(i)[t / 64] |= std::uint64_t{contents[t] >> i & 1} << t % 64;
+      simulator.now(i)[t / 64] |= std::uint64_t{contents[t + 1] >> i & 1} << t % 64;
+    }
+  }
+  simulator.run();
+  std::vector<std::vector<std::uint64_t>> words;
+  for (std::size_t p = 0; p < periods; ++p) {
+    auto& list = words.emplace_back(contents.size() - 1);
+    for (std::size_t t = 0; t < list.size(); ++t) {
+      for (int i = 0; i < static_cast<int>(circuit.capturing.size()); ++i) {
+        list[t] |= (simulator.captured(static_cast<int>(p), i)[t / 64] >> t % 64 & 1) << i;
+      }
+    }
+  }
+  return words;
+}
+
 class StepResponseOfRandomCircuits : public testing::TestWithParam<bool> {};
 
 TEST_P(StepResponseOfRandomCircuits, IsWhatTheSimulatorCaptures) {
@@ -113,6 +137,8 @@ TEST_P(StepResponseOfRandomCircuits, IsWhatTheSimulatorCaptures) {
         simulated.push_back(simulator.captured_word(circuit.capturing));
       }
       ASSERT_EQ(captured(response, response.captured[p], contents), simulated);
+      StepSimulator events(circuit.netlist, circuit.launching, circuit.capturing, periods);
+      ASSERT_EQ(captured(events, periods.size(), circuit, contents)[p], simulated);
       const auto settled = captured(response, response.settled, contents);
       if (p == 0) {
         ASSERT_EQ(settled, simulated);
