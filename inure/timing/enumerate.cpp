@@ -5,144 +5,57 @@
 #include <system_error>
 #include <utility>
 
-#include "inure/base/clones.hpp"
 #include "inure/base/error.hpp"
 #include "inure/base/parallel.hpp"
 #include "inure/base/progress.hpp"
 #include "inure/base/random.hpp"
 #include "inure/timing/sta.hpp"
-#include "inure/timing/step_response.hpp"
 
 namespace inure::timing {
 namespace {
 
 namespace fs = std::filesystem;
-using Block = LogicProgram::Block;
 
-constexpr int kOperandBits = 8, kProductBits = 16;
+constexpr int kProductBits = Multiplier::kProductBits;
 constexpr std::int64_t kPairsOfPart = 4096, kPairsOfTask = 16;
 constexpr std::size_t kMaxExceptions = std::size_t{1} << 28;
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
-
-std::vector<int> launching(const Multiplier& multiplier) {
-  std::vector<int> registers = multiplier.activation;
-  registers.insert(registers.end(), multiplier.weight.begin(), multiplier.weight.end());
-  return registers;
-}
-
-// The multiplier's logic, ready to run: the right product first, then what each period captures.
-class Logic {
- public:
-  enum Operand { kPreviousActivation, kPreviousWeight, kActivation, kWeight };
-
-  Logic(const Netlist& netlist, const Multiplier& multiplier, const std::vector<int>& periods)
-      : response_(step_response(netlist, launching(multiplier), multiplier.product, periods)),
-        program_(response_.graph, outputs()) {}
-
-  const LogicProgram& program() const { return program_; }
-  int longest_ps() const { return response_.longest_ps; }
-  int periods() const { return static_cast<int>(response_.captured.size()); }
-  std::uint64_t hash() const;
-
-  static Block& input(LogicProgram::State& state, Operand operand, int bit) {
-    return state.input(operand * kOperandBits + bit);
-  }
-  static void set_all(LogicProgram::State& state, Operand operand, int value) {
-    for (int bit = 0; bit < kOperandBits; ++bit) {
-      input(state, operand, bit).fill(-static_cast<std::uint64_t>(value >> bit & 1));
-    }
-  }
-  const Block& right(const LogicProgram::State& state, int bit) const {
-    return program_.output(state, bit);
-  }
-  const Block& captured(const LogicProgram::State& state, int period, int bit) const {
-    return program_.output(state, (1 + period) * kProductBits + bit);
-  }
-  // The lanes whose product is wrong.
-  Block wrong(const LogicProgram::State& state, int period) const {
-    Block lanes{};
-    for (int bit = 0; bit < kProductBits; ++bit) {
-      add_difference(right(state, bit), captured(state, period, bit), lanes);
-    }
-    return lanes;
-  }
-
- private:
-  std::vector<int> outputs() const {
-    std::vector<int> ids = response_.settled;
-    for (const auto& period : response_.captured)
-      ids.insert(ids.end(), period.begin(), period.end());
-    return ids;
-  }
-  static void add_difference(const Block& a, const Block& b, Block& lanes);
-
-  StepResponse response_;
-  LogicProgram program_;
-};
-
-INURE_CLONES
-void Logic::add_difference(const Block& a, const Block& b, Block& lanes) {
-  for (std::size_t i = 0; i < lanes.size(); ++i) lanes[i] |= a[i] ^ b[i];
-}
 
 std::uint64_t mix(std::uint64_t state, std::uint64_t word) {
   state = (state ^ word) * 0xBF58476D1CE4E5B9u;
   return state ^ state >> 31;
 }
 
-std::uint64_t Logic::hash() const {
+std::uint64_t mix(std::uint64_t state, Edges edges) {
+  state = mix(state, static_cast<std::uint64_t>(edges.rise));
+  return mix(state, static_cast<std::uint64_t>(edges.fall));
+}
+
+std::uint64_t hash_circuit(const Netlist& netlist, const Multiplier& multiplier) {
   std::uint64_t state = 1;
-  const LogicGraph& graph = response_.graph;
-  for (int id = graph.first_node(); id < graph.size(); ++id) {
-    const LogicGraph::Node& node = graph.node(id);
-    state = mix(state, node.truth);
-    for (const int in : node.in) state = mix(state, static_cast<std::uint64_t>(in));
+  for (const Gate& gate : netlist.gates()) {
+    state = mix(mix(state, gate.truth), static_cast<std::uint64_t>(gate.output));
+    for (const Pin& pin : netlist.pins(gate)) {
+      state = mix(mix(mix(state, static_cast<std::uint64_t>(pin.net)), pin.wire), pin.arc);
+    }
   }
-  for (const int id : outputs()) state = mix(state, static_cast<std::uint64_t>(id));
+  for (const Register& what : netlist.registers()) {
+    state = mix(mix(state, static_cast<std::uint64_t>(what.d)), static_cast<std::uint64_t>(what.q));
+    state = mix(state, what.clock_to_q);
+  }
+  for (const auto* registers : {&multiplier.activation, &multiplier.weight, &multiplier.product}) {
+    for (const int r : *registers) state = mix(state, static_cast<std::uint64_t>(r));
+  }
   return state;
 }
 
-// Lane i of the block gets bit `bit` of i + first.
-void count_lanes(Block& block, int first, int bit) {
-  constexpr std::uint64_t kWithin[] = {0xAAAAAAAAAAAAAAAAu, 0xCCCCCCCCCCCCCCCCu,
-                                       0xF0F0F0F0F0F0F0F0u, 0xFF00FF00FF00FF00u,
-                                       0xFFFF0000FFFF0000u, 0xFFFFFFFF00000000u};
-  for (int word = 0; word < LogicProgram::kWords; ++word) {
-    const int lane = first + 64 * word;
-    block[index(word)] = bit < 6 ? kWithin[bit] : -static_cast<std::uint64_t>(lane >> bit & 1);
-  }
-}
-
 // Lanes first ... of all changes (a_previous, a), a counting first.
-void set_activations(LogicProgram::State& state, int first, int activations) {
+void set_activations(MultiplierStep::Run& run, int first, int activations) {
   const int bits = std::countr_zero(static_cast<unsigned>(activations));
   for (int bit = 0; bit < bits; ++bit) {
-    count_lanes(Logic::input(state, Logic::kActivation, bit), first, bit);
-    count_lanes(Logic::input(state, Logic::kPreviousActivation, bit), first, bits + bit);
-  }
-}
-
-void check_arithmetic(const Logic& logic) {
-  LogicProgram::State state(logic.program());
-  for (int lane = 0; lane < 65536; lane += LogicProgram::kLanes) {
-    for (int bit = 0; bit < kOperandBits; ++bit) {
-      count_lanes(Logic::input(state, Logic::kActivation, bit), lane, bit);
-      count_lanes(Logic::input(state, Logic::kWeight, bit), lane, kOperandBits + bit);
-    }
-    logic.program().run(state);
-    for (int i = 0; i < LogicProgram::kLanes; ++i) {
-      const int a = static_cast<std::int8_t>(lane + i),
-                b = static_cast<std::int8_t>((lane + i) >> 8);
-      int got = 0;
-      for (int bit = 0; bit < kProductBits; ++bit) {
-        got |= static_cast<int>(logic.right(state, bit)[index(i / 64)] >> i % 64 & 1) << bit;
-      }
-      if (got != static_cast<std::uint16_t>(a * b)) {
-        fail("multiplier: its registers settle at {} for {} * {}; expected {}",
-             static_cast<std::int16_t>(got), a, b, a * b);
-      }
-    }
+    count_lanes(run.input(MultiplierStep::kActivation, bit), first, bit);
+    count_lanes(run.input(MultiplierStep::kPreviousActivation, bit), first, bits + bit);
   }
 }
 
@@ -152,9 +65,9 @@ struct Found {
   std::vector<std::vector<std::uint64_t>> counts;
 };
 
-void collect(const Logic& logic, const LogicProgram::State& state, int first_lane, int activations,
-             int b, int period, std::vector<ProductTable::Exception>& list) {
-  const Block wrong = logic.wrong(state, period);
+void collect(const MultiplierStep::Run& run, int first_lane, int activations, int b, int period,
+             std::vector<ProductTable::Exception>& list) {
+  const MultiplierStep::Block wrong = run.wrong(period);
   const int bits = std::countr_zero(static_cast<unsigned>(activations));
   for (std::size_t word = 0; word < wrong.size(); ++word) {
     for (std::uint64_t left = wrong[word]; left; left &= left - 1) {
@@ -163,7 +76,7 @@ void collect(const Logic& logic, const LogicProgram::State& state, int first_lan
       const int a = lane & (activations - 1);
       int captured = 0;
       for (int bit = 0; bit < kProductBits; ++bit) {
-        captured |= static_cast<int>(logic.captured(state, period, bit)[word] >> at & 1) << bit;
+        captured |= static_cast<int>(run.captured(period, bit)[word] >> at & 1) << bit;
       }
       list.push_back({static_cast<std::uint16_t>(lane >> bits << 8 | a),
                       static_cast<std::uint16_t>(captured - static_cast<std::int8_t>(a) * b)});
@@ -171,22 +84,22 @@ void collect(const Logic& logic, const LogicProgram::State& state, int first_lan
   }
 }
 
-Found enumerate_pairs(const Logic& logic, std::span<const int> pairs, int activations) {
-  Found found{std::vector<std::vector<ProductTable::Exception>>(index(logic.periods())),
-              std::vector<std::vector<std::uint64_t>>(index(logic.periods()))};
-  LogicProgram::State state(logic.program());
+Found enumerate_pairs(const MultiplierStep& step, std::span<const int> pairs, int activations) {
+  Found found{std::vector<std::vector<ProductTable::Exception>>(index(step.periods())),
+              std::vector<std::vector<std::uint64_t>>(index(step.periods()))};
+  MultiplierStep::Run run(step);
   for (const int pair : pairs) {
     const int b = static_cast<std::int8_t>(pair);
-    Logic::set_all(state, Logic::kPreviousWeight, pair >> 8);
-    Logic::set_all(state, Logic::kWeight, pair & 255);
+    run.set_all(MultiplierStep::kPreviousWeight, pair >> 8);
+    run.set_all(MultiplierStep::kWeight, pair & 255);
     for (auto& counts : found.counts) counts.push_back(0);
     std::vector<std::size_t> before;
     for (const auto& list : found.exceptions) before.push_back(list.size());
-    for (int lane = 0; lane < activations * activations; lane += LogicProgram::kLanes) {
-      set_activations(state, lane, activations);
-      logic.program().run(state);
-      for (int p = 0; p < logic.periods(); ++p) {
-        collect(logic, state, lane, activations, b, p, found.exceptions[index(p)]);
+    for (int lane = 0; lane < activations * activations; lane += MultiplierStep::kLanes) {
+      set_activations(run, lane, activations);
+      run.run();
+      for (int p = 0; p < step.periods(); ++p) {
+        collect(run, lane, activations, b, p, found.exceptions[index(p)]);
       }
     }
     for (std::size_t p = 0; p < before.size(); ++p) {
@@ -196,11 +109,11 @@ Found enumerate_pairs(const Logic& logic, std::span<const int> pairs, int activa
   return found;
 }
 
-ProductTable empty_table(const Logic& logic, const Enumeration& what, int critical_ps) {
+ProductTable empty_table(const MultiplierStep& step, const Enumeration& what, int critical_ps) {
   ProductTable table;
   table.made_by = what.made_by;
   table.negative_activations = what.negative_activations;
-  table.longest_ps = logic.longest_ps();
+  table.longest_ps = step.longest_ps();
   table.critical_ps = critical_ps;
   table.enumerated.resize(ProductTable::kPairs);
   for (const int period : what.periods_ps) {
@@ -229,7 +142,8 @@ void append(ProductTable& table, std::span<const int> pairs, const Found& found)
   }
 }
 
-ProductTable enumerate_part(const Logic& logic, std::span<const int> pairs, ProductTable table) {
+ProductTable enumerate_part(const MultiplierStep& step, std::span<const int> pairs,
+                            ProductTable table) {
   const auto count = static_cast<std::int64_t>(pairs.size());
   const std::int64_t tasks = (count + kPairsOfTask - 1) / kPairsOfTask;
   const auto of_task = [&](std::int64_t task) {
@@ -240,7 +154,7 @@ ProductTable enumerate_part(const Logic& logic, std::span<const int> pairs, Prod
   std::vector<Found> found(static_cast<std::size_t>(tasks));
   parallel_for(tasks, [&](std::int64_t task) {
     found[static_cast<std::size_t>(task)] =
-        enumerate_pairs(logic, of_task(task), table.activations());
+        enumerate_pairs(step, of_task(task), table.activations());
   });
   for (std::int64_t task = 0; task < tasks; ++task) {
     append(table, of_task(task), found[static_cast<std::size_t>(task)]);
@@ -273,14 +187,35 @@ bool read_part(const fs::path& path, ProductTable& table) {
   }
 }
 
-fs::path table_file(const Logic& logic, const Enumeration& what, std::span<const int> pairs,
+fs::path table_file(std::uint64_t circuit, const Enumeration& what, std::span<const int> pairs,
                     int critical_ps, const fs::path& cache) {
-  std::uint64_t state = mix(logic.hash(), what.negative_activations);
+  std::uint64_t state = mix(circuit, std::uint64_t{what.negative_activations});
   state = mix(state, static_cast<std::uint64_t>(critical_ps));
   for (const int period : what.periods_ps) state = mix(state, static_cast<std::uint64_t>(period));
   for (const int pair : pairs) state = mix(state, static_cast<std::uint64_t>(pair));
   for (const char c : what.made_by) state = mix(state, static_cast<unsigned char>(c));
   return cache / fmt::format("products-{:016x}.table", state);
+}
+
+// Activations lane by lane, weights for StepSimulator::kLanes of them.
+void set_random_operands(MultiplierStep::Run& run, std::uint32_t block, bool negative_activations) {
+  for (const auto operand : {MultiplierStep::kPreviousActivation, MultiplierStep::kActivation,
+                             MultiplierStep::kPreviousWeight, MultiplierStep::kWeight}) {
+    const bool activation =
+        operand == MultiplierStep::kPreviousActivation || operand == MultiplierStep::kActivation;
+    for (int bit = 0; bit < Multiplier::kOperandBits; ++bit) {
+      if (activation && bit == Multiplier::kOperandBits - 1 && !negative_activations) continue;
+      MultiplierStep::Block& lanes = run.input(operand, bit);
+      for (int word = 0; word < LogicProgram::kWords; ++word) {
+        const int draw = activation ? word : word / StepSimulator::kWords;
+        const PhiloxBlock random = philox(
+            {static_cast<std::uint32_t>(draw), static_cast<std::uint32_t>(bit), operand, block},
+            philox_key(0));
+        lanes[index(word)] =
+            activation ? std::uint64_t{random[0]} << 32 | random[1] : -std::uint64_t{random[0] & 1};
+      }
+    }
+  }
 }
 
 std::vector<int> sorted_pairs(const Enumeration& what) {
@@ -299,32 +234,21 @@ std::vector<int> sorted_pairs(const Enumeration& what) {
 
 }  // namespace
 
-Multiplier lane_multiplier(const Netlist& netlist, int vec_size, int element) {
-  const auto part = [&](const char* name, int bits) {
-    const auto all = netlist.find_registers(name, bits * vec_size);
-    const auto first = all.begin() + bits * element;
-    return std::vector<int>(first, first + bits);
-  };
-  return {part("activation", kOperandBits), part("weight", kOperandBits),
-          part("product", kProductBits)};
-}
-
 EnumeratedProducts enumerate_products(const Netlist& netlist, const Multiplier& multiplier,
                                       const Enumeration& what, const fs::path& cache) {
   const std::vector<int> pairs = sorted_pairs(what);
-  const Logic logic(netlist, multiplier, what.periods_ps);
-  check_arithmetic(logic);
+  const MultiplierStep step(netlist, multiplier, what.periods_ps);
   const int critical_ps = analyse(netlist).critical_ps;
   std::error_code error;
   fs::create_directories(cache, error);
   if (error) fail("{}: cannot be made: {}", cache.string(), error.message());
 
   EnumeratedProducts result;
-  result.file = table_file(logic, what, pairs, critical_ps, cache);
+  result.file = table_file(hash_circuit(netlist, multiplier), what, pairs, critical_ps, cache);
   result.cached = read_part(result.file, result.table);
   if (result.cached) return result;
 
-  const ProductTable empty = empty_table(logic, what, critical_ps);
+  const ProductTable empty = empty_table(step, what, critical_ps);
   result.table = empty;
   Progress progress("enumerating products", "weight pairs",
                     static_cast<std::int64_t>(pairs.size()));
@@ -335,7 +259,7 @@ EnumeratedProducts enumerate_products(const Netlist& netlist, const Multiplier& 
     const fs::path& file = part_files.emplace_back(result.file) += fmt::format(".part{}", first);
     ProductTable table;
     if (!read_part(file, table)) {
-      table = enumerate_part(logic, part, empty);
+      table = enumerate_part(step, part, empty);
       if (pairs.size() > part.size()) write_product_table(file, table);
     }
     append(result.table, part, found_in(table, part));
@@ -349,35 +273,22 @@ EnumeratedProducts enumerate_products(const Netlist& netlist, const Multiplier& 
 std::vector<double> sample_error_rates(const Netlist& netlist, const Multiplier& multiplier,
                                        const std::vector<int>& periods_ps,
                                        bool negative_activations, std::int64_t count) {
-  const Logic logic(netlist, multiplier, periods_ps);
-  LogicProgram::State state(logic.program());
-  const std::int64_t blocks = (count + LogicProgram::kLanes - 1) / LogicProgram::kLanes;
+  const MultiplierStep step(netlist, multiplier, periods_ps);
+  MultiplierStep::Run run(step);
+  const std::int64_t blocks = (count + MultiplierStep::kLanes - 1) / MultiplierStep::kLanes;
   std::vector<std::int64_t> wrong(periods_ps.size());
   for (std::int64_t block = 0; block < blocks; ++block) {
-    for (int input = 0; input < 4 * kOperandBits; ++input) {
-      const bool sign = input % kOperandBits == kOperandBits - 1;
-      const bool activation = input / kOperandBits % 2 == 0;
-      if (sign && activation && !negative_activations) continue;  // stays 0
-      for (int word = 0; word < LogicProgram::kWords; word += 2) {
-        const PhiloxBlock random =
-            philox({static_cast<std::uint32_t>(word), static_cast<std::uint32_t>(input),
-                    static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32)},
-                   philox_key(0));
-        Block& lanes = state.input(input);
-        lanes[index(word)] = std::uint64_t{random[0]} << 32 | random[1];
-        lanes[index(word + 1)] = std::uint64_t{random[2]} << 32 | random[3];
-      }
-    }
-    logic.program().run(state);
+    set_random_operands(run, static_cast<std::uint32_t>(block), negative_activations);
+    run.run();
     for (std::size_t p = 0; p < wrong.size(); ++p) {
-      for (const std::uint64_t word : logic.wrong(state, static_cast<int>(p))) {
+      for (const std::uint64_t word : run.wrong(static_cast<int>(p))) {
         wrong[p] += std::popcount(word);
       }
     }
   }
   std::vector<double> rates;
   for (const std::int64_t n : wrong) {
-    rates.push_back(static_cast<double>(n) / static_cast<double>(blocks * LogicProgram::kLanes));
+    rates.push_back(static_cast<double>(n) / static_cast<double>(blocks * MultiplierStep::kLanes));
   }
   return rates;
 }

@@ -6,18 +6,9 @@
 #include <vector>
 
 #include "inure/errors/product_table.hpp"
-#include "inure/timing/netlist.hpp"
+#include "inure/timing/multiplier_step.hpp"
 
 namespace inure::timing {
-
-// A multiplier between registers, bit 0 first: product <= activation * weight, signed, in one
-// period.
-struct Multiplier {
-  std::vector<int> activation, weight, product;  // 8, 8, 16
-};
-
-// That of one element of a lane that keeps the contract of rtl/lane.v.
-Multiplier lane_multiplier(const Netlist& netlist, int vec_size, int element);
 
 struct Enumeration {
   std::string made_by;  // goes into the table: the design, the tools, the multiplier
@@ -32,19 +23,19 @@ struct EnumeratedProducts {
   bool cached = false;         // it was there already
 };
 
-// All errors of a multiplier at these clock periods, found by evaluating its step response for
-// every change of operands. On all threads; the result does not depend on their number. The table
-// is kept in `cache` (made if it is missing) under a hash of the logic that was evaluated and of
-// what was asked; an enumeration that is cut off goes on where it was, by parts of 4096 pairs.
+// All errors of a multiplier at these clock periods, found by trying every change of operands. On
+// all threads; the result does not depend on their number. The table is kept in `cache` (made if it
+// is missing) under a hash of the circuit and of what was asked; an enumeration that is cut off
+// goes on where it was, by parts of 4096 pairs.
 //
-// Throws Error where something else than the operands decides what is captured (step_response),
-// the settled product is not the arithmetic one, or a clock has more exceptions than a table can
+// Throws Error as MultiplierStep does, and where a clock has more exceptions than a table can
 // sensibly hold (2^28).
 EnumeratedProducts enumerate_products(const Netlist& netlist, const Multiplier& multiplier,
                                       const Enumeration& what, const std::filesystem::path& cache);
 
 // The part of products that are wrong at each period, over `count` random changes of operands
-// (uniform, except for the sign of activations): to choose clocks by.
+// (uniform, except for the sign of activations; a pair of weights for 2048 of them): to choose
+// clocks by.
 std::vector<double> sample_error_rates(const Netlist& netlist, const Multiplier& multiplier,
                                        const std::vector<int>& periods_ps,
                                        bool negative_activations, std::int64_t count);
