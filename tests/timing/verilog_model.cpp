@@ -2,16 +2,27 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace inure::timing {
 namespace {
 
+// Pins of one kind only: those of the other kind would change one step later within an instant, and
+// a net between them would show a pulse of no length.
+bool has_one_delay(const Netlist& netlist) {
+  const auto& pins = netlist.all_pins();
+  return std::all_of(pins.begin(), pins.end(),
+                     [](const Pin& pin) { return pin.delay(true) == pin.delay(false); });
+}
+
 void write_gates(const Netlist& netlist, std::string& text) {
+  const bool one_delay = has_one_delay(netlist);
   int pin_number = 0;
   for (const Gate& gate : netlist.gates()) {
     std::string state;
     for (const Pin& pin : netlist.pins(gate)) {
       const int rise = 2 * pin.delay(true), fall = 2 * pin.delay(false);
-      if (rise == fall) {
+      if (one_delay) {
         text += fmt::format("  reg p{0}; always @(n{1}) p{0} <= #{2} n{1};\n", pin_number, pin.net,
                             rise);
       } else {
@@ -45,7 +56,7 @@ module pin_delay #(parameter RISE = 1, FALL = 1) (input n, output reg p);
   reg [5:0] head = 0, tail = 0;
   reg [5:0] last;
   reg seen;
-  always @(n) if (n !== 1'bx && n !== seen) begin
+  always @(n) #0 if (n !== 1'bx && n !== seen) begin
     seen = n;
     if (p === 1'bx) p = !n;
     at = $time + (n ? RISE : FALL);
