@@ -109,11 +109,11 @@ Found enumerate_pairs(const MultiplierStep& step, std::span<const int> pairs, in
   return found;
 }
 
-ProductTable empty_table(const MultiplierStep& step, const Enumeration& what, int critical_ps) {
+ProductTable empty_table(const Enumeration& what, int longest_ps, int critical_ps) {
   ProductTable table;
   table.made_by = what.made_by;
   table.negative_activations = what.negative_activations;
-  table.longest_ps = step.longest_ps();
+  table.longest_ps = longest_ps;
   table.critical_ps = critical_ps;
   table.enumerated.resize(ProductTable::kPairs);
   for (const int period : what.periods_ps) {
@@ -238,17 +238,19 @@ EnumeratedProducts enumerate_products(const Netlist& netlist, const Multiplier& 
                                       const Enumeration& what, const fs::path& cache) {
   const std::vector<int> pairs = sorted_pairs(what);
   const MultiplierStep step(netlist, multiplier, what.periods_ps);
-  const int critical_ps = analyse(netlist).critical_ps;
+  const StaticTiming timing = analyse(netlist);
   std::error_code error;
   fs::create_directories(cache, error);
   if (error) fail("{}: cannot be made: {}", cache.string(), error.message());
 
   EnumeratedProducts result;
-  result.file = table_file(hash_circuit(netlist, multiplier), what, pairs, critical_ps, cache);
+  result.file =
+      table_file(hash_circuit(netlist, multiplier), what, pairs, timing.critical_ps, cache);
   result.cached = read_part(result.file, result.table);
   if (result.cached) return result;
 
-  const ProductTable empty = empty_table(step, what, critical_ps);
+  const ProductTable empty =
+      empty_table(what, longest_arrival(timing, multiplier.product), timing.critical_ps);
   result.table = empty;
   Progress progress("enumerating products", "weight pairs",
                     static_cast<std::int64_t>(pairs.size()));

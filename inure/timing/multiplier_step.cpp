@@ -53,9 +53,7 @@ MultiplierStep::MultiplierStep(const Netlist& netlist, const Multiplier& multipl
       launching_(launching(multiplier)),
       product_(multiplier.product),
       periods_(periods_ps) {
-  const StepPaths paths = check_step(netlist, launching_, product_, periods_);
-  longest_ps_ = paths.longest_ps;
-  by_events_ = paths.edges_differ;
+  by_events_ = check_step(netlist, launching_, product_, periods_).edges_differ;
   const StepResponse response =
       step_response(netlist, launching_, product_, by_events_ ? std::vector<int>{} : periods_);
   std::vector<int> outputs = response.settled;

@@ -34,7 +34,6 @@ class MultiplierStep {
   MultiplierStep(const Netlist& netlist, const Multiplier& multiplier,
                  const std::vector<int>& periods_ps);
 
-  int longest_ps() const { return longest_ps_; }
   int periods() const { return static_cast<int>(periods_.size()); }
 
   // The values under way; one for each thread.
@@ -63,7 +62,6 @@ class MultiplierStep {
 
   const Netlist& netlist_;
   const std::vector<int> launching_, product_, periods_;
-  int longest_ps_ = 0;
   bool by_events_ = false;
   std::unique_ptr<const LogicProgram> program_;  // the right product; then the captured ones
 };

@@ -22,11 +22,11 @@ namespace inure::timing {
 // (f < r) of its net over [t - f, t - r] (or [t - r, t - f]): just what TimingSimulator does, which
 // loses pulses whose edges cross.
 struct StepResponse {
-  LogicGraph graph{
-      0};  // inputs: the previous contents of the launching registers, the current ones
+  // Inputs: the previous contents of the launching registers, then the current ones.
+  LogicGraph graph{0};
   std::vector<int> settled;                // by capturing register: what it should capture
-  std::vector<std::vector<int>> captured;  // by period, by capturing register: what it does capture
-  int longest_ps = 0;  // from the clock edge to a capturing register, setup included
+  std::vector<std::vector<int>> captured;  // by period, by register: what it does capture
+  int longest_ps = 0;                      // as in StepPaths
 };
 
 // For circuits whose rising and falling delays differ the windows make it large: 10^5 nodes and
@@ -40,7 +40,7 @@ StepResponse step_response(const Netlist& netlist, std::span<const int> launchin
 
 // The paths from launching to capturing registers. Throws Error as step_response does.
 struct StepPaths {
-  int longest_ps = 0;
+  int longest_ps = 0;  // from the clock edge, setup included; by the slower edge of every pin
   bool edges_differ = false;  // a pin's rising and falling delays do
 };
 StepPaths check_step(const Netlist& netlist, std::span<const int> launching,
