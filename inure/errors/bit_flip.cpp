@@ -23,9 +23,9 @@ class Flips : public ErrorModel {
 
  protected:
   void flip_bytes(const ErrorKey& key, int row, std::span<std::int8_t> values) const {
-    thread_local std::vector<std::int64_t> hits;
-    sampler_.sample(key, row, static_cast<std::int64_t>(values.size()) * bits_, hits);
-    for (const std::int64_t hit : hits) {
+    thread_local std::vector<std::int64_t> buffer;
+    const auto sites = static_cast<std::int64_t>(values.size()) * bits_;
+    for (const std::int64_t hit : sampler_.sample(key, row, sites, buffer)) {
       values[hit / bits_] ^= static_cast<std::int8_t>(1 << (low_ + hit % bits_));
     }
   }
@@ -105,10 +105,11 @@ void decode(const std::int64_t* hits, int count, int bits, int taps, int channel
 
 void ProductFlips::add_deltas(const ErrorKey& key, const LaneOperands& operands,
                               std::uint32_t* sums, std::int64_t stride) const {
-  thread_local std::vector<std::int64_t> hits;
+  thread_local std::vector<std::int64_t> buffer;
   const LaneGeometry& g = *operands.geometry;
-  sampler_.sample(key, g.strip_id(operands.y, operands.first_channel),
-                  sites(g, operands.channels, bits_), hits);
+  const std::span<const std::int64_t> hits =
+      sampler_.sample(key, g.strip_id(operands.y, operands.first_channel),
+                      sites(g, operands.channels, bits_), buffer);
   ProductPlaces p;
   for (std::size_t begin = 0; begin < hits.size(); begin += ProductPlaces::kRun) {
     const int count =
@@ -125,14 +126,13 @@ void ProductFlips::add_deltas(const ErrorKey& key, const LaneOperands& operands,
 // The plain twin's hits, drawn strip by strip and kept: hardware order comes back to a strip.
 class StripHits {
  public:
-  using Draw = std::function<void(std::uint32_t strip, std::vector<std::int64_t>&)>;
+  using Draw = std::function<std::vector<std::int64_t>(std::uint32_t strip)>;
   // Bits to flip at a value: the mask of those sites of the strip that fall on it.
   std::uint32_t mask(std::uint32_t strip, std::int64_t value, int low, int bits, const Draw& draw) {
     auto [hits_of, fresh] = strips_.try_emplace(strip);
     if (fresh) {
-      std::vector<std::int64_t> hits;
-      draw(strip, hits);
-      for (const std::int64_t hit : hits) hits_of->second[hit / bits] |= 1u << (low + hit % bits);
+      for (const std::int64_t hit : draw(strip))
+        hits_of->second[hit / bits] |= 1u << (low + hit % bits);
     }
     const auto found = hits_of->second.find(value);
     return found == hits_of->second.end() ? 0 : found->second;
@@ -152,12 +152,12 @@ class ProductFlipCycles : public CycleErrors {
     const std::int64_t output = std::int64_t{at.x} * channels + at.channel - first;
     const std::int64_t value =
         output * geometry_.taps() + at.step * geometry_.vec_size + multiplier;
-    const std::uint32_t mask = hits_.mask(
-        geometry_.strip_id(at.y, first), value, flips_.low(), flips_.bits(),
-        [&](std::uint32_t strip, auto& hits) {
-          flips_.sampler().sample_plain(
-              key_, strip, ProductFlips::sites(geometry_, channels, flips_.bits()), hits);
-        });
+    const std::uint32_t mask =
+        hits_.mask(geometry_.strip_id(at.y, first), value, flips_.low(), flips_.bits(),
+                   [&](std::uint32_t strip) {
+                     return flips_.sampler().sample_plain(
+                         key_, strip, ProductFlips::sites(geometry_, channels, flips_.bits()));
+                   });
     const int product = activation * weight;
     return static_cast<std::int16_t>(product ^ static_cast<int>(mask)) - product;
   }
@@ -205,10 +205,11 @@ std::uint32_t chain_sum(const LaneOperands& operands, int x, int channel, int st
 
 void AccumulatorFlips::add_deltas(const ErrorKey& key, const LaneOperands& operands,
                                   std::uint32_t* sums, std::int64_t stride) const {
-  thread_local std::vector<std::int64_t> hits;
+  thread_local std::vector<std::int64_t> buffer;
   const LaneGeometry& g = *operands.geometry;
-  sampler_.sample(key, g.strip_id(operands.y, operands.first_channel),
-                  sites(g, operands.channels, bits_), hits);
+  const std::span<const std::int64_t> hits =
+      sampler_.sample(key, g.strip_id(operands.y, operands.first_channel),
+                      sites(g, operands.channels, bits_), buffer);
   std::int64_t last_output = -1;
   std::uint32_t earlier[kChains];  // deltas of this output's chains so far
   for (const std::int64_t hit : hits) {
@@ -239,12 +240,12 @@ class AccumulatorFlipCycles : public CycleErrors {
     registers[chain] += static_cast<std::uint32_t>(mac);
     const int first = geometry_.strip_first(at.channel), channels = geometry_.strip_channels(first);
     const std::int64_t output = std::int64_t{at.x} * channels + at.channel - first;
-    const std::uint32_t mask = hits_.mask(
-        geometry_.strip_id(at.y, first), output * geometry_.steps + at.step, flips_.low(),
-        flips_.bits(), [&](std::uint32_t strip, auto& hits) {
-          flips_.sampler().sample_plain(
-              key_, strip, AccumulatorFlips::sites(geometry_, channels, flips_.bits()), hits);
-        });
+    const std::uint32_t mask =
+        hits_.mask(geometry_.strip_id(at.y, first), output * geometry_.steps + at.step,
+                   flips_.low(), flips_.bits(), [&](std::uint32_t strip) {
+                     return flips_.sampler().sample_plain(
+                         key_, strip, AccumulatorFlips::sites(geometry_, channels, flips_.bits()));
+                   });
     const std::uint32_t before = registers[chain];
     registers[chain] ^= mask;
     return static_cast<std::int32_t>(registers[chain] - before);

@@ -97,40 +97,36 @@ SiteSampler::SiteSampler(double rate, std::uint32_t model)
       per_log_(rate < 1 ? static_cast<float>(1.0 / log_complement(rate)) : 0),
       model_(model) {}
 
-void SiteSampler::sample_plain(const ErrorKey& key, std::uint32_t row, std::int64_t count,
-                               std::vector<std::int64_t>& hits) const {
-  hits.clear();
-  if (rate_ <= 0) return;
+std::vector<std::int64_t> SiteSampler::sample_plain(const ErrorKey& key, std::uint32_t row,
+                                                    std::int64_t count) const {
+  std::vector<std::int64_t> hits;
+  if (rate_ <= 0) return hits;
   const Stream stream = stream_of(key, model_, row);
   std::int64_t site = -1;
   for (std::uint32_t k = 0;; ++k) {
     const std::uint32_t index = k / kBatch * kBlocks + k % kBlocks;
     const PhiloxBlock block = philox({index, stream.row, stream.image, 0}, stream.key);
     site += 1 + static_cast<std::int64_t>(gap_of(block[k % kBatch / kBlocks], per_log_));
-    if (site >= count) return;
+    if (site >= count) return hits;
     hits.push_back(site);
   }
 }
 
-void SiteSampler::sample(const ErrorKey& key, std::uint32_t row, std::int64_t count,
-                         std::vector<std::int64_t>& hits) const {
-  hits.clear();
-  if (rate_ <= 0) return;
+std::span<const std::int64_t> SiteSampler::sample(const ErrorKey& key, std::uint32_t row,
+                                                  std::int64_t count,
+                                                  std::vector<std::int64_t>& buffer) const {
+  if (rate_ <= 0) return {};
   const Stream stream = stream_of(key, model_, row);
   std::int64_t site = -1;
   float gaps[kBatch];
+  std::size_t used = 0;
   for (std::uint32_t block = 0;; block += kBlocks) {
     draw_gaps(stream, block, per_log_, gaps);
-    const std::size_t before = hits.size();
-    hits.resize(before + kBatch);
-    std::int64_t* next = hits.data() + before;
-    for (int k = 0; k < kBatch; ++k) {
+    if (buffer.size() < used + kBatch) buffer.resize(2 * used + kBatch);
+    for (int k = 0; k < kBatch; ++k, ++used) {
       site += 1 + static_cast<std::int64_t>(gaps[k]);
-      if (site >= count) {
-        hits.resize(before + k);
-        return;
-      }
-      next[k] = site;
+      if (site >= count) return {buffer.data(), used};
+      buffer[used] = site;
     }
   }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "inure/errors/error_model.hpp"
@@ -17,12 +18,12 @@ class SiteSampler {
  public:
   SiteSampler(double rate, std::uint32_t model);
 
-  // Ascending. `hits` is cleared first.
-  void sample(const ErrorKey& key, std::uint32_t row, std::int64_t count,
-              std::vector<std::int64_t>& hits) const;
+  // Ascending. They lie in `buffer`, which grows as needed and is best kept from call to call.
+  std::span<const std::int64_t> sample(const ErrorKey& key, std::uint32_t row, std::int64_t count,
+                                       std::vector<std::int64_t>& buffer) const;
   // Its plain twin.
-  void sample_plain(const ErrorKey& key, std::uint32_t row, std::int64_t count,
-                    std::vector<std::int64_t>& hits) const;
+  std::vector<std::int64_t> sample_plain(const ErrorKey& key, std::uint32_t row,
+                                         std::int64_t count) const;
 
  private:
   double rate_;
