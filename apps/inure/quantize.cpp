@@ -60,6 +60,7 @@ void quantize(const Options& options, std::uint64_t seed) {
     fail("{}: no layer can run on the accelerator, so there is nothing to write", options.model);
   }
   description.clear_format();
+  // Defaults too are written down: the file should say what it is.
   description.set_kind(description.kind());
   description.set_vec_size(description.vec_size());
   description.set_lane_num(description.lane_num());

@@ -35,7 +35,7 @@ struct LaneGeometry {
   static constexpr int kStripChannels = 64;
 
   int width = 0, height = 0, channels = 0;  // of the convolution's output
-  int kernel = 0, stride = 0, group_channels = 0;
+  int group_channels = 0;
   int out_per_group = 0;  // output channels a group
   int vec_size = 0, lane_num = 0;
   int pad_offset =

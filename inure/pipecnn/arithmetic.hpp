@@ -19,13 +19,18 @@ constexpr std::int8_t finish_wide_bias(std::uint32_t sum, std::int32_t bias, int
   return static_cast<std::int8_t>(std::clamp(rounded, relu ? 0 : -128, 127));
 }
 
+// PipeCNN v1.3's 8-bit bias at the output's fraction.
+constexpr std::int32_t round_bias_2018(std::int8_t bias, int bias_shift) {
+  return bias_shift > 31 ? 0 : round_half_up(bias, bias_shift);
+}
+
 // PipeCNN v1.3: the 8-bit bias is rounded to the output's fraction and added after the saturation
 // has been decided; the sum wraps modulo 256. shift = frac_w + frac_in - frac_out, bias_shift =
 // frac_w - frac_out.
 constexpr std::int8_t finish_2018(std::uint32_t sum, std::int8_t bias, int shift, int bias_shift,
                                   bool relu) {
   const std::int32_t rounded = round_half_up(static_cast<std::int32_t>(sum), shift);
-  const std::int32_t b = bias_shift > 31 ? 0 : round_half_up(bias, bias_shift);
+  const std::int32_t b = round_bias_2018(bias, bias_shift);
   const std::int8_t out = rounded > 127    ? std::int8_t{127}
                           : rounded < -128 ? std::int8_t{-128}
                                            : static_cast<std::int8_t>(rounded + b);

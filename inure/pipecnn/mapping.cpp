@@ -98,8 +98,6 @@ LaneGeometry geometry_of(const StageSpec& s, const Build& b) {
   g.width = s.conv_width();
   g.height = s.conv_height();
   g.channels = s.out_channels;
-  g.kernel = s.kernel;
-  g.stride = s.stride;
   g.group_channels = s.group_channels();
   g.out_per_group = s.out_channels / s.groups;
   g.vec_size = b.vec_size;
@@ -116,12 +114,6 @@ std::optional<std::string> why_not(const StageSpec& stage, const Build& build) {
     if (auto reason = check(stage, build)) return reason;
   }
   return std::nullopt;
-}
-
-std::int64_t mac_cycles(const StageSpec& stage, const Build& build) {
-  const LaneGeometry g = geometry_of(stage, build);
-  return std::int64_t{g.width} * g.height * (round_up(g.channels, g.lane_num) / g.lane_num) *
-         g.steps;
 }
 
 }  // namespace inure::pipecnn

@@ -22,8 +22,4 @@ LaneGeometry geometry_of(const StageSpec& stage, const Build& build);
 // Why PipeCNN cannot run the stage; nothing where it can.
 std::optional<std::string> why_not(const StageSpec& stage, const Build& build);
 
-// The convolution's multiply-accumulate cycles for one image: pixels * blocks of lanes * steps. A
-// lower bound of the time: memory may stall it.
-std::int64_t mac_cycles(const StageSpec& stage, const Build& build);
-
 }  // namespace inure::pipecnn

@@ -55,7 +55,6 @@ void PipecnnProgram::load(int index, std::span<const std::int8_t> weights,
   }
   stage.weights.assign(weights.begin(), weights.end());
   stage.bias.assign(bias.begin(), bias.end());
-  ++stage.loads;
 }
 
 ErrorKey PipecnnProgram::error_key(const Stage& stage, const RunKey& key, int image) {
@@ -69,7 +68,7 @@ void PipecnnProgram::run(std::shared_ptr<const Int8Map> input, const RunKey& key
   for (std::size_t i = 0; i < stages_.size(); ++i) {
     Stage& stage = stages_[i];
     const StageSpec& spec = stage.spec;
-    if (stage.loads == 0) fail("stage {}: run before its weights were loaded", spec.name);
+    if (stage.weights.empty()) fail("stage {}: run before its weights were loaded", spec.name);
     const Int8Map* in =
         spec.input == StageSpec::kProgramInput ? input.get() : results.at(spec.input).output.get();
     if (in->height != spec.in_height || in->width != spec.in_width ||

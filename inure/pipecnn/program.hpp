@@ -31,7 +31,6 @@ class PipecnnProgram : public Program {
     bool weights_err = false, activations_err = false, sums_err = false, outputs_err = false;
     std::vector<std::int8_t> weights;  // [M][C/groups][K][K]; as loaded
     std::vector<std::int32_t> bias;
-    std::int64_t loads = 0;  // counts load()
   };
   struct Maps {
     Int8Map *convolved, *pooled, *normalised;  // the latter two only where the stage has them

@@ -58,9 +58,8 @@ void SimulatorProgram::prepare(int index, const std::vector<std::int8_t>& weight
   if (build().arithmetic_2018) {
     p.rounded_bias.resize(s.out_channels);
     for (int m = 0; m < s.out_channels; ++m) {
-      const int shift = s.frac_w - s.frac_out;
       p.rounded_bias[m] =
-          shift > 31 ? 0 : round_half_up(static_cast<std::int8_t>(st.bias[m]), shift);
+          round_bias_2018(static_cast<std::int8_t>(st.bias[m]), s.frac_w - s.frac_out);
     }
   }
   if (st.sums_err && p.tap_activation.empty()) map_taps(index);

@@ -99,7 +99,7 @@ TEST(BitFlip, TouchesOnlyItsPlace) {
 
 LaneGeometry some_geometry() {
   LaneGeometry g;
-  g.width = 9, g.height = 7, g.channels = 100, g.kernel = 3, g.stride = 1;
+  g.width = 9, g.height = 7, g.channels = 100;
   g.group_channels = 8, g.out_per_group = 100, g.vec_size = 4, g.lane_num = 16;
   g.steps = 18;
   return g;
