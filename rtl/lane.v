@@ -14,7 +14,8 @@
 //   - Registers that the characterisation names are wires of these names (kept by the synthesis):
 //       activation, weight     the operand registers, 8 bits an element
 //       product                16 bits an element, two's complement
-//       sum                    the sum of a cycle's products (PIPELINE 3 and 4)
+//       sum                    the sum of a cycle's products; where it is no register (PIPELINE 2),
+//                              the accumulator's errors include the tree's
 //       accumulator            32 bits
 //     After reset-free power-up their contents are arbitrary until the first `first` has passed.
 module lane #(
@@ -73,18 +74,21 @@ module lane #(
   endgenerate
 
   wire signed [SUM_BITS-1:0] tree;
+  wire [SUM_BITS-1:0] sum;
   adder_tree #(.COUNT(VEC_SIZE), .SUM_BITS(SUM_BITS)) products (.product(product), .sum(tree));
 
   generate
     if (PIPELINE == 2) begin : tree_and_accumulator
       wire [31:0] addend = {{32 - SUM_BITS{tree[SUM_BITS-1]}}, tree};
+      assign sum = tree;
       always @(posedge clk) accumulator <= (first_product ? 32'd0 : accumulator) + addend;
     end else begin : tree_then_accumulator
-      (* keep *) reg [SUM_BITS-1:0] sum;
+      (* keep *) reg [SUM_BITS-1:0] registered;
       reg first_sum;
       wire [31:0] addend = {{32 - SUM_BITS{sum[SUM_BITS-1]}}, sum};
+      assign sum = registered;
       always @(posedge clk) begin
-        sum <= tree;
+        registered <= tree;
         first_sum <= first_product;
         accumulator <= (first_sum ? 32'd0 : accumulator) + addend;
       end
