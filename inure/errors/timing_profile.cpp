@@ -1,0 +1,371 @@
+#include "inure/errors/timing_profile.hpp"
+
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/text_format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "inure/base/error.hpp"
+#include "inure/base/file.hpp"
+#include "inure/base/parallel.hpp"
+#include "inure/base/random.hpp"
+
+namespace inure {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kSumClasses = 16;
+constexpr std::uint64_t kMaxExceptions = std::uint64_t{1} << 28;
+
+std::size_t index(int i) { return static_cast<std::size_t>(i); }
+
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string& message) override {
+    if (text_.empty()) text_ = fmt::format("{}:{}: {}", line + 1, column + 1, message);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+bool is_text(const fs::path& path) { return path.extension() == ".txt"; }
+
+void check_bins(const google::protobuf::RepeatedField<std::int32_t>& bins, int lowest,
+                const std::string& where) {
+  if (bins.empty() || bins[0] != lowest) {
+    fail("{} begin at {}; expected {}, the lowest value", where,
+         bins.empty() ? "none" : std::to_string(bins[0]), lowest);
+  }
+  for (int i = 1; i < bins.size(); ++i) {
+    if (bins[i] <= bins[i - 1] || bins[i] > 127) {
+      fail("{}: {} after {}; expected ascending values up to 127", where, bins[i], bins[i - 1]);
+    }
+  }
+}
+
+void check_class(const ErrorClass& what, bool product, const std::string& where) {
+  if (!(what.rate() >= 0 && what.rate() <= 1)) {
+    fail("{}: a rate of {}; expected 0 to 1", where, what.rate());
+  }
+  if (what.delta_size() != what.count_size()) {
+    fail("{}: {} deltas and {} counts; expected as many", where, what.delta_size(),
+         what.count_size());
+  }
+  if (what.rate() > 0 && what.delta().empty()) {
+    fail("{}: a rate of {} without deltas", where, what.rate());
+  }
+  for (int i = 0; i < what.delta_size(); ++i) {
+    const bool fits = product ? std::abs(std::int64_t{what.delta(i)}) <= 65535 : true;
+    if (what.delta(i) == 0 || !fits) {
+      fail("{}: a delta of {}; expected one that differs from 0{}", where, what.delta(i),
+           product ? ", of 17 bits" : "");
+    }
+    if (what.count(i) == 0) fail("{}: delta {} has a count of 0", where, what.delta(i));
+  }
+}
+
+void check_register(const RegisterProfile& what, std::uint64_t classes, bool product,
+                    const std::string& where) {
+  std::set<std::uint32_t> ids;
+  for (const ErrorClass& error_class : what.error_class()) {
+    const std::string of_class = fmt::format("{}, class {}", where, error_class.id());
+    if (error_class.id() >= classes) fail("{}: expected 0 to {}", of_class, classes - 1);
+    if (!ids.insert(error_class.id()).second) fail("{}: it is there twice", of_class);
+    check_class(error_class, product, of_class);
+  }
+}
+
+void check_profile(const TimingProfile& profile, const std::string& name) {
+  if (profile.vec_size() < 1 || profile.vec_size() > 1024) {
+    fail("{}: vec_size is {}; expected 1 to 1024", name, profile.vec_size());
+  }
+  if (profile.critical_ps() < 1 || profile.critical_ps() > 100'000'000) {
+    fail("{}: critical_ps is {}; expected 1 to 1e8", name, profile.critical_ps());
+  }
+  check_bins(profile.activation_bin(), profile.negative_activations() ? -128 : 0,
+             name + ": the activation bins");
+  check_bins(profile.weight_bin(), -128, name + ": the weight bins");
+  const auto pairs = static_cast<std::uint64_t>(profile.activation_bin_size()) *
+                     static_cast<std::uint64_t>(profile.weight_bin_size());
+  std::set<std::uint32_t> periods;
+  for (const ClockProfile& clock : profile.clock()) {
+    const std::string where = fmt::format("{}: clock of {} ps", name, clock.period_ps());
+    if (clock.period_ps() < 1 || clock.period_ps() > 100'000'000) {
+      fail("{}: expected 1 to 1e8", where);
+    }
+    if (!periods.insert(clock.period_ps()).second) fail("{}: it is there twice", where);
+    if (clock.product_size() != static_cast<int>(profile.vec_size())) {
+      fail("{}: products of {} multipliers; expected {}, vec_size", where, clock.product_size(),
+           profile.vec_size());
+    }
+    for (int i = 0; i < clock.product_size(); ++i) {
+      check_register(clock.product(i), pairs * pairs, true,
+                     fmt::format("{}, product {}", where, i));
+    }
+    check_register(clock.sum(), kSumClasses, false, where + ", sum");
+    check_register(clock.accumulator(), kSumClasses, false, where + ", accumulator");
+  }
+}
+
+}  // namespace
+
+TimingProfile read_timing_profile(const fs::path& path) {
+  const std::string content = read_file(path);
+  TimingProfile profile;
+  if (is_text(path)) {
+    FirstError error;
+    google::protobuf::TextFormat::Parser parser;
+    parser.RecordErrorsTo(&error);
+    if (!parser.ParseFromString(content, &profile)) {
+      fail("{}:{} (a timing profile is text as in inure/errors/timing_profile.proto)",
+           path.string(), error.text().empty() ? "1:1: not a timing profile" : error.text());
+    }
+  } else if (!profile.ParsePartialFromString(content)) {
+    fail("{}: not a timing profile, or a damaged one (one in text has a name that ends in .txt)",
+         path.string());
+  } else if (!profile.IsInitialized()) {
+    fail("{}: not a timing profile: it lacks {}", path.string(),
+         profile.InitializationErrorString());
+  }
+  check_profile(profile, path.string());
+  return profile;
+}
+
+void write_timing_profile(const fs::path& path, const TimingProfile& profile) {
+  if (!profile.IsInitialized()) {
+    fail("{}: the profile lacks {}", path.string(), profile.InitializationErrorString());
+  }
+  check_profile(profile, path.string());
+  std::string content;
+  if (is_text(path)) {
+    google::protobuf::TextFormat::PrintToString(profile, &content);
+  } else {
+    content = profile.SerializeAsString();
+  }
+  write_file_atomically(path, content);
+}
+
+int find_clock(const TimingProfile& profile, double period_ps) {
+  int best = -1;
+  double best_distance = 0.001 * period_ps;
+  std::string known;
+  for (int i = 0; i < profile.clock_size(); ++i) {
+    const double period = profile.clock(i).period_ps();
+    if (std::abs(period - period_ps) <= best_distance) {
+      best = i;
+      best_distance = std::abs(period - period_ps);
+    }
+    known += fmt::format("{}{:.0f} ps ({:.4f} f_STA)", i ? ", " : "", period,
+                         profile.critical_ps() / period);
+  }
+  if (best < 0) {
+    fail("timing profile of {}: no clock of {:.0f} ps ({:.4f} f_STA); it has {}", profile.design(),
+         period_ps, profile.critical_ps() / period_ps, known.empty() ? "none" : known);
+  }
+  return best;
+}
+
+ProductBins::ProductBins(std::span<const int> activation_bins, std::span<const int> weight_bins)
+    : activation_bins_(static_cast<int>(activation_bins.size())),
+      weight_bins_(static_cast<int>(weight_bins.size())) {
+  const auto bin_of = [](std::span<const int> bins, int value) {
+    const auto above = std::upper_bound(bins.begin(), bins.end(), value) - bins.begin();
+    return static_cast<std::uint8_t>(std::max<std::ptrdiff_t>(above - 1, 0));
+  };
+  for (int value = -128; value < 128; ++value) {
+    activation_bin_[byte(value)] = bin_of(activation_bins, value);
+    weight_bin_[byte(value)] = bin_of(weight_bins, value);
+  }
+}
+
+ProductBins::ProductBins(const TimingProfile& profile)
+    : ProductBins(std::span(profile.activation_bin().data(), index(profile.activation_bin_size())),
+                  std::span(profile.weight_bin().data(), index(profile.weight_bin_size()))) {}
+
+namespace {
+
+// The classes of one multiplier, by the bins of a pair of weights.
+class ProductDraw {
+ public:
+  ProductDraw(const TimingProfile& profile, const RegisterProfile& product)
+      : bins_(profile), lowest_(profile.negative_activations() ? -128 : 0) {
+    for (int a = lowest_; a < 128; ++a) {
+      auto& values = activations_;
+      values.resize(index(bins_.activation_bins()));
+      values[index(bins_.activation_bin(a))].push_back(static_cast<std::uint8_t>(a));
+    }
+    by_weights_.resize(index(bins_.weight_bins() * bins_.weight_bins()));
+    for (const ErrorClass& what : product.error_class()) add(what);
+    for (auto& list : by_weights_) {
+      std::sort(list.begin(), list.end(), [](const Block& a, const Block& b) {
+        return std::pair(a.before, a.now) < std::pair(b.before, b.now);
+      });
+    }
+  }
+
+  // How many exceptions are to be expected of all weight pairs.
+  double expected() const {
+    std::vector<double> weights(index(bins_.weight_bins()));
+    for (int b = -128; b < 128; ++b) ++weights[index(bins_.weight_bin(b))];
+    double sum = 0;
+    for (std::size_t i = 0; i < by_weights_.size(); ++i) {
+      const double pairs = weights[i / weights.size()] * weights[i % weights.size()];
+      for (const Block& block : by_weights_[i]) {
+        sum += block.rate * pairs * static_cast<double>(sites(block));
+      }
+    }
+    return sum;
+  }
+
+  // Appends the exceptions of one weight pair, sorted.
+  void draw(int b_before, int b, RandomStream random,
+            std::vector<ProductTable::Exception>& out) const {
+    const std::size_t first = out.size();
+    const auto at = index(bins_.weight_bin(b_before) * bins_.weight_bins() + bins_.weight_bin(b));
+    for (const Block& block : by_weights_[at]) draw(block, random, out);
+    std::sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(),
+              [](auto x, auto y) { return x.operands < y.operands; });
+  }
+
+ private:
+  // A class's part in each of its weight pairs: the activations of two bins.
+  struct Block {
+    double rate = 0, per_log = 0;  // per_log = 1 / ln(1 - rate)
+    std::size_t before = 0, now = 0;
+    std::vector<std::uint16_t> deltas;  // modulo 2^16
+    std::vector<std::uint64_t> up_to;   // the sum of the counts of these deltas and those before
+  };
+
+  void add(const ErrorClass& what) {
+    if (what.rate() <= 0) return;
+    Block block;
+    block.rate = what.rate();
+    block.per_log = 1 / std::log1p(-what.rate());
+    const auto weight_bins = static_cast<std::uint32_t>(bins_.weight_bins());
+    const auto activation_bins = static_cast<std::uint32_t>(bins_.activation_bins());
+    const std::uint32_t b = what.id() % weight_bins, rest = what.id() / weight_bins;
+    block.now = rest % activation_bins;
+    const std::uint32_t b_before = rest / activation_bins % weight_bins;
+    block.before = rest / activation_bins / weight_bins;
+    std::uint64_t sum = 0;
+    for (int i = 0; i < what.delta_size(); ++i) {
+      block.deltas.push_back(static_cast<std::uint16_t>(what.delta(i)));
+      block.up_to.push_back(sum += what.count(i));
+    }
+    by_weights_[b_before * weight_bins + b].push_back(std::move(block));
+  }
+
+  std::uint64_t sites(const Block& block) const {
+    return activations_[block.before].size() * activations_[block.now].size();
+  }
+
+  void draw(const Block& block, RandomStream& random,
+            std::vector<ProductTable::Exception>& out) const {
+    const auto& before = activations_[block.before];
+    const auto& now = activations_[block.now];
+    const auto count = static_cast<double>(sites(block));
+    for (double site = 0;; ++site) {
+      site += std::floor(std::log(random.uniform()) * block.per_log);  // a geometric gap
+      if (site >= count) return;
+      const auto at = static_cast<std::size_t>(site);
+      const auto pick =
+          static_cast<std::uint64_t>(random.uniform() * static_cast<double>(block.up_to.back()));
+      const auto delta =
+          std::upper_bound(block.up_to.begin(), block.up_to.end(), pick) - block.up_to.begin();
+      out.push_back(
+          {static_cast<std::uint16_t>(before[at / now.size()] << 8 | now[at % now.size()]),
+           block.deltas[static_cast<std::size_t>(delta)]});
+    }
+  }
+
+  ProductBins bins_;
+  int lowest_;
+  std::vector<std::vector<std::uint8_t>> activations_;  // by bin: the values, as bytes
+  std::vector<std::vector<Block>> by_weights_;          // by bins of b_before and b
+};
+
+std::uint64_t expansion_seed(const TimingProfile& profile, std::uint32_t period, int multiplier) {
+  std::uint64_t state = profile.netlist();
+  for (const std::uint64_t word : {std::uint64_t{period}, static_cast<std::uint64_t>(multiplier)}) {
+    state = (state ^ word) * 0xBF58476D1CE4E5B9u;
+    state ^= state >> 31;
+  }
+  return state;
+}
+
+}  // namespace
+
+ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int multiplier) {
+  const ClockProfile& what = profile.clock(clock);
+  const ProductDraw draw(profile, what.product(multiplier));
+  if (draw.expected() > static_cast<double>(kMaxExceptions)) {
+    fail(
+        "timing profile of {}: multiplier {} at {} ps has about {:.2g} wrong products, {} at most "
+        "are possible; choose a longer clock period",
+        profile.design(), multiplier, what.period_ps(), draw.expected(), kMaxExceptions);
+  }
+  constexpr std::int64_t kWeights = 256;
+  const std::uint64_t seed = expansion_seed(profile, what.period_ps(), multiplier);
+  std::vector<std::vector<ProductTable::Exception>> parts(kWeights);  // by b_before
+  ProductTable::Clock expanded;
+  expanded.period_ps = static_cast<int>(what.period_ps());
+  expanded.first.resize(ProductTable::kPairs + 1);
+  parallel_for(kWeights, [&](std::int64_t before) {
+    auto& part = parts[static_cast<std::size_t>(before)];
+    for (int now = 0; now < kWeights; ++now) {
+      const int pair = static_cast<int>(before) << 8 | now;
+      const std::size_t first = part.size();
+      const RandomStream random(seed, RandomPurpose::kErrors, static_cast<std::uint32_t>(pair), 0);
+      draw.draw(static_cast<std::int8_t>(before), static_cast<std::int8_t>(now), random, part);
+      expanded.first[index(pair + 1)] = part.size() - first;
+    }
+  });
+  for (std::size_t i = 1; i < expanded.first.size(); ++i) {
+    expanded.first[i] += expanded.first[i - 1];
+  }
+  expanded.exceptions.reserve(expanded.first.back());
+  for (auto& part : parts) {
+    expanded.exceptions.insert(expanded.exceptions.end(), part.begin(), part.end());
+    part = {};
+  }
+  return expanded;
+}
+
+std::array<SumClass, 16> sum_classes(const TimingProfile& profile, int clock) {
+  std::array<std::map<std::int32_t, double>, kSumClasses> deltas;
+  std::array<double, kSumClasses> right{};
+  right.fill(1);
+  for (const RegisterProfile* what :
+       {&profile.clock(clock).sum(), &profile.clock(clock).accumulator()}) {
+    for (const ErrorClass& error_class : what->error_class()) {
+      right[error_class.id()] *= 1 - error_class.rate();
+      double counts = 0;
+      for (const std::uint32_t count : error_class.count()) counts += count;
+      for (int i = 0; i < error_class.delta_size(); ++i) {
+        deltas[error_class.id()][error_class.delta(i)] +=
+            error_class.rate() * error_class.count(i) / counts;
+      }
+    }
+  }
+  std::array<SumClass, kSumClasses> classes;
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    classes[i].rate = 1 - right[i];
+    double all = 0, sum = 0;
+    for (const auto& [delta, weight] : deltas[i]) all += weight;
+    if (all == 0) continue;
+    for (const auto& [delta, weight] : deltas[i]) {
+      classes[i].deltas.emplace_back(delta, (sum += weight) / all);
+    }
+    classes[i].deltas.back().second = 1;
+  }
+  return classes;
+}
+
+}  // namespace inure
