@@ -63,6 +63,7 @@ class LogicProgram {
    public:
     explicit State(const LogicProgram& program);
     Block& input(int i) { return blocks_[static_cast<std::size_t>(2 + i)]; }
+    const Block& input(int i) const { return blocks_[static_cast<std::size_t>(2 + i)]; }
 
    private:
     friend class LogicProgram;
