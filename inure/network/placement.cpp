@@ -181,6 +181,21 @@ std::shared_ptr<const Int8Map> Placement::input_of(const Network& network,
   return map;
 }
 
+Placement::Operands Placement::operands(const Network& network, const std::string& layer) const {
+  for (const auto& stage : stages_) {
+    const StageSpec& spec = stage->group.spec;
+    if (spec.name != layer) continue;
+    const at::Tensor& weights = network.nodes()[stage->group.head].layer->parameters[0]->data;
+    Operands operands{spec, input_of(network, *stage),
+                      std::vector<std::int8_t>(static_cast<std::size_t>(weights.numel()))};
+    quantize_parallel(weights, spec.frac_w, operands.weights);
+    return operands;
+  }
+  std::vector<std::string> names;
+  for (const auto& stage : stages_) names.push_back(stage->group.spec.name);
+  fail("layer \"{}\" does not run on the accelerator; these do: {}", layer, fmt::join(names, ", "));
+}
+
 bool Placement::run(const Network& network, std::size_t index, const PassContext& pass) {
   Stage* stage = stage_at_[index];
   if (stage == nullptr) return false;

@@ -31,6 +31,15 @@ class Placement {
 
   const Accelerator& accelerator() const { return *accelerator_; }
   std::vector<StageSpec> stages() const;
+  // What the accelerator was last given for a layer: the stage's int8 input of the network's last
+  // pass, and the int8 weights [channels][C/groups][K][K]. Throws Error where the layer is no
+  // stage.
+  struct Operands {
+    StageSpec spec;
+    std::shared_ptr<const Int8Map> input;
+    std::vector<std::int8_t> weights;
+  };
+  Operands operands(const Network& network, const std::string& layer) const;
   // Why layers are on the host, in the order of the network.
   const std::vector<PlacementNote>& notes() const { return notes_; }
 
