@@ -5,6 +5,7 @@
 #include "inure/base/error.hpp"
 #include "inure/errors/bit_flip.hpp"
 #include "inure/errors/stuck_at.hpp"
+#include "inure/errors/timing_errors.hpp"
 
 namespace inure {
 namespace {
@@ -34,19 +35,27 @@ void check(const StuckAtDescription& fault, std::uint32_t vec_size, std::uint32_
   at_most("value", fault.value(), 2);
 }
 
+bool concerns(const google::protobuf::RepeatedPtrField<std::string>& layers,
+              const std::string& layer) {
+  return layers.empty() || std::count(layers.begin(), layers.end(), layer) > 0;
+}
+
 }  // namespace
 
-ErrorModels make_error_models(const ErrorsDescription& errors, const std::string& layer,
-                              std::uint32_t vec_size, std::uint32_t lane_num) {
+ErrorSources::ErrorSources(ErrorsDescription description) : description_(std::move(description)) {
+  if (description_.has_timing()) timing_ = load_timing_lanes(description_.timing());
+}
+
+ErrorModels ErrorSources::models(const std::string& layer, std::uint32_t vec_size,
+                                 std::uint32_t lane_num) const {
+  const ErrorsDescription& errors = description_;
   ErrorModels models;
   for (int i = 0; i < errors.bit_flip_size(); ++i) {
     const BitFlipDescription& flip = errors.bit_flip(i);
     const int high =
         flip.has_high_bit() ? static_cast<int>(flip.high_bit()) : bits_of(flip.where()) - 1;
     check(flip, high);
-    const auto& layers = flip.layer();
-    const bool concerned = layers.empty() || std::count(layers.begin(), layers.end(), layer) > 0;
-    if (concerned && flip.rate() > 0) {
+    if (concerns(flip.layer(), layer) && flip.rate() > 0) {
       models.push_back(make_bit_flip(flip.where(), flip.rate(), static_cast<int>(flip.low_bit()),
                                      high, static_cast<std::uint32_t>(i)));
     }
@@ -56,6 +65,15 @@ ErrorModels make_error_models(const ErrorsDescription& errors, const std::string
     models.push_back(make_stuck_at(static_cast<int>(fault.lane()),
                                    static_cast<int>(fault.multiplier()),
                                    static_cast<int>(fault.bit()), fault.value() == 1));
+  }
+  if (timing_) {
+    if (static_cast<int>(vec_size) != timing_->vec_size) {
+      fail("errors: timing: {}: a lane of {} multipliers; the accelerator's vec_size is {}",
+           errors.timing().profile(0), timing_->vec_size, vec_size);
+    }
+    if (concerns(errors.timing().layer(), layer)) {
+      models.push_back(make_timing_errors(timing_, layer));
+    }
   }
   return models;
 }

@@ -41,6 +41,7 @@ struct LaneGeometry {
   int pad_offset =
       0;          // channel m sits at padded position m + pad_offset: lane = position % lane_num
   int steps = 0;  // cycles an output
+  int kernel = 0, stride = 0;
   int taps() const { return steps * vec_size; }
   int lane(int channel) const { return (channel + pad_offset) % lane_num; }
 
@@ -76,6 +77,30 @@ struct LaneOperands {
     if (offset < 0) return 0;
     return (activations[x * column_stride + offset] - 128) *
            weights[tap_weight[tap] + channel_in_strip * 4];
+  }
+};
+
+// The operands of a whole batch, for models that group them.
+struct BatchOperands {
+  const LaneGeometry* geometry = nullptr;
+  int images = 0;
+  // value + 128 as unsigned bytes, zero padding included:
+  // [images][groups][height][width][group_channels].
+  const std::uint8_t* activations = nullptr;
+  int height = 0, width = 0;
+  const std::int8_t* weights = nullptr;  // [channels][group_channels][kernel][kernel]
+  // Of a fully connected stage: the same weights as the strips of image 0 have them.
+  std::span<const LaneOperands> strips;
+
+  int groups() const { return geometry->channels / geometry->out_per_group; }
+  // Of channel c at (y, x), the bytes apart: one row, one pixel, one channel.
+  const std::uint8_t* plane(int image, int group) const {
+    return activations +
+           (std::int64_t{image} * groups() + group) * height * width * geometry->group_channels;
+  }
+  int weight(int channel, int c, int ky, int kx) const {
+    const int k = geometry->kernel;
+    return weights[((std::int64_t{channel} * geometry->group_channels + c) * k + ky) * k + kx];
   }
 };
 
@@ -119,7 +144,12 @@ class ErrorModel {
   // c of the strip is sums[x * stride + c].
   virtual void add_deltas(const ErrorKey&, const LaneOperands&, std::uint32_t* /*sums*/,
                           std::int64_t /*stride*/) const {}
-  // The plain twin of add_deltas.
+  // The same for a whole batch, after add_deltas: sums is [images][height][width][channels] of the
+  // convolution's output. key.image is 0; image n has key.image = n.
+  virtual bool corrupts_batches() const { return false; }
+  virtual void add_batch_deltas(const ErrorKey&, const BatchOperands&,
+                                std::uint32_t* /*sums*/) const {}
+  // The plain twin of both.
   virtual std::unique_ptr<CycleErrors> cycles(const ErrorKey&, const LaneGeometry&) const {
     return nullptr;
   }
@@ -127,9 +157,22 @@ class ErrorModel {
 
 using ErrorModels = std::vector<std::unique_ptr<ErrorModel>>;
 
-// The models of a description that concern this layer. Throws Error for a rate outside [0, 1], bits
-// outside the value, a lane or multiplier that the accelerator does not have.
-ErrorModels make_error_models(const ErrorsDescription& errors, const std::string& layer,
-                              std::uint32_t vec_size, std::uint32_t lane_num);
+struct TimingLanes;
+
+// What a description says about errors, its files read once for all layers.
+class ErrorSources {
+ public:
+  ErrorSources() = default;
+  ErrorSources(ErrorsDescription description);  // NOLINT: a description is one
+
+  // The models that concern this layer. Throws Error for a rate outside [0, 1], bits outside the
+  // value, a lane or multiplier that the accelerator does not have.
+  ErrorModels models(const std::string& layer, std::uint32_t vec_size,
+                     std::uint32_t lane_num) const;
+
+ private:
+  ErrorsDescription description_;
+  std::shared_ptr<const TimingLanes> timing_;
+};
 
 }  // namespace inure

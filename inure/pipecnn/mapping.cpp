@@ -103,6 +103,7 @@ LaneGeometry geometry_of(const StageSpec& s, const Build& b) {
   g.vec_size = b.vec_size;
   g.lane_num = b.lane_num;
   g.pad_offset = (round_up(s.out_channels, b.lane_num) - s.out_channels) / 2;
+  g.kernel = s.kernel, g.stride = s.stride;
   g.steps = s.kernel * s.kernel * (round_up(s.group_channels(), b.vec_size) / b.vec_size);
   return g;
 }

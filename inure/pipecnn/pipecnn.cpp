@@ -21,7 +21,7 @@ class Pipecnn : public Accelerator {
              description.vec_size(), description.lane_num());
       }
     }
-    make_error_models(errors_, "", build_.vec_size, build_.lane_num);  // for its checks
+    errors_.models("", build_.vec_size, build_.lane_num);  // for its checks
   }
 
   std::string summary() const override {
@@ -42,7 +42,7 @@ class Pipecnn : public Accelerator {
 
  private:
   Build build_;
-  ErrorsDescription errors_;
+  ErrorSources errors_;
   const char* how_;
 };
 

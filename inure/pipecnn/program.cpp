@@ -24,7 +24,7 @@ Int8Map& renew(std::shared_ptr<Int8Map>& map, int images, int height, int width,
 }  // namespace
 
 PipecnnProgram::PipecnnProgram(std::vector<StageSpec> stages, const Build& build,
-                               const ErrorsDescription& errors)
+                               const ErrorSources& errors)
     : build_(build), specs_(std::move(stages)) {
   for (const StageSpec& spec : specs_) {
     if (const auto reason = why_not(spec, build)) {
@@ -34,11 +34,12 @@ PipecnnProgram::PipecnnProgram(std::vector<StageSpec> stages, const Build& build
     stage.spec = spec;
     stage.geometry = geometry_of(spec, build);
     stage.id = hash(spec.name);
-    stage.errors = make_error_models(errors, spec.name, build.vec_size, build.lane_num);
+    stage.errors = errors.models(spec.name, build.vec_size, build.lane_num);
     for (const auto& model : stage.errors) {
       stage.weights_err |= model->corrupts_weights();
       stage.activations_err |= model->corrupts_activations();
       stage.sums_err |= model->corrupts_sums();
+      stage.batches_err |= model->corrupts_batches();
       stage.outputs_err |= model->corrupts_outputs();
     }
     stages_.push_back(std::move(stage));

@@ -13,8 +13,7 @@ namespace inure::pipecnn {
 // models, and the order of a run. Each stage is run by run_stage().
 class PipecnnProgram : public Program {
  public:
-  PipecnnProgram(std::vector<StageSpec> stages, const Build& build,
-                 const ErrorsDescription& errors);
+  PipecnnProgram(std::vector<StageSpec> stages, const Build& build, const ErrorSources& errors);
 
   const std::vector<StageSpec>& stages() const override { return specs_; }
   void load(int stage, std::span<const std::int8_t> weights,
@@ -28,7 +27,8 @@ class PipecnnProgram : public Program {
     LaneGeometry geometry;
     std::uint32_t id;  // of the name: ErrorKey.stage
     ErrorModels errors;
-    bool weights_err = false, activations_err = false, sums_err = false, outputs_err = false;
+    bool weights_err = false, activations_err = false, sums_err = false, batches_err = false,
+         outputs_err = false;
     std::vector<std::int8_t> weights;  // [M][C/groups][K][K]; as loaded
     std::vector<std::int32_t> bias;
   };

@@ -25,7 +25,7 @@ int rows_a_band(const LaneGeometry& g) {
 }  // namespace
 
 SimulatorProgram::SimulatorProgram(std::vector<StageSpec> stages, const Build& build,
-                                   const ErrorsDescription& errors, Convolve convolve)
+                                   const ErrorSources& errors, Convolve convolve)
     : PipecnnProgram(std::move(stages), build, errors),
       convolve_(convolve),
       prepared_(this->stages().size()) {}
@@ -62,7 +62,7 @@ void SimulatorProgram::prepare(int index, const std::vector<std::int8_t>& weight
           round_bias_2018(static_cast<std::int8_t>(st.bias[m]), s.frac_w - s.frac_out);
     }
   }
-  if (st.sums_err && p.tap_activation.empty()) map_taps(index);
+  if ((st.sums_err || st.batches_err) && p.tap_activation.empty()) map_taps(index);
 }
 
 void SimulatorProgram::map_taps(int index) {
@@ -145,8 +145,8 @@ void SimulatorProgram::convolve_rows(int index, const RunKey& key, int image, in
   }
 }
 
-void SimulatorProgram::add_deltas(int index, const RunKey& key, int image, int y, int group,
-                                  int block, std::uint32_t* sums) const {
+LaneOperands SimulatorProgram::strip_operands(int index, int image, int y, int group,
+                                              int block) const {
   static_assert(PackedWeights::kBlock == LaneGeometry::kStripChannels);
   const Stage& st = stage(index);
   const LaneGeometry& g = st.geometry;
@@ -164,8 +164,40 @@ void SimulatorProgram::add_deltas(int index, const RunKey& key, int image, int y
   operands.tap_activation = p.tap_activation.data();
   operands.weights = packed.block(block);
   operands.tap_weight = (last ? p.tap_weight_last : p.tap_weight).data();
+  return operands;
+}
+
+void SimulatorProgram::add_deltas(int index, const RunKey& key, int image, int y, int group,
+                                  int block, std::uint32_t* sums) const {
+  const Stage& st = stage(index);
+  const LaneOperands operands = strip_operands(index, image, y, group, block);
   for (const auto& model : st.errors) {
-    model->add_deltas(error_key(st, key, image), operands, sums, g.channels);
+    model->add_deltas(error_key(st, key, image), operands, sums, st.geometry.channels);
+  }
+}
+
+void SimulatorProgram::add_batch_deltas(int index, const RunKey& key,
+                                        const std::vector<std::int8_t>& weights, int images,
+                                        std::uint32_t* sums) const {
+  const Stage& st = stage(index);
+  const Prepared& p = prepared_[index];
+  BatchOperands batch;
+  batch.geometry = &st.geometry;
+  batch.images = images;
+  batch.activations = padded_.bytes.data();
+  batch.height = padded_.height, batch.width = padded_.width;
+  batch.weights = weights.data();
+  std::vector<LaneOperands> strips;
+  if (st.geometry.width == 1 && st.geometry.height == 1) {
+    for (int group = 0; group < st.spec.groups; ++group) {
+      for (int block = 0; block < p.groups[group].blocks(); ++block) {
+        strips.push_back(strip_operands(index, 0, 0, group, block));
+      }
+    }
+  }
+  batch.strips = strips;
+  for (const auto& model : st.errors) {
+    if (model->corrupts_batches()) model->add_batch_deltas(error_key(st, key, 0), batch, sums);
   }
 }
 
@@ -194,12 +226,13 @@ void SimulatorProgram::finish_rows(int index, const RunKey& key, int image, int 
 }
 
 // One output pixel an image: the images are the pixels, so that each weight is read once a batch.
-void SimulatorProgram::convolve_vectors(int index, const Int8Map& in, const RunKey& key,
+void SimulatorProgram::convolve_vectors(int index, const Int8Map& in,
+                                        const std::vector<std::int8_t>& weights, const RunKey& key,
                                         const Maps& maps) {
   const StageSpec& s = stage(index).spec;
   const LaneGeometry& g = stage(index).geometry;
   const Prepared& p = prepared_[index];
-  vector_sums_.resize(std::size_t(in.images) * s.out_channels);
+  batch_sums_.resize(std::size_t(in.images) * s.out_channels);
   const int blocks = p.groups[0].blocks();
   parallel_for(std::int64_t{s.groups} * blocks, [&](std::int64_t job) {
     const int group = static_cast<int>(job / blocks), block = static_cast<int>(job % blocks);
@@ -209,16 +242,42 @@ void SimulatorProgram::convolve_vectors(int index, const Int8Map& in, const RunK
     }
     const int channel = group * g.out_per_group + block * PackedWeights::kBlock;
     convolve_({&p.groups[group], block, inputs.data(), padded_.row, in.images, &p.start[channel],
-               vector_sums_.data() + channel, s.out_channels});
+               batch_sums_.data() + channel, s.out_channels});
     if (!stage(index).sums_err) return;
     for (int n = 0; n < in.images; ++n) {
       add_deltas(index, key, n, 0, group, block,
-                 vector_sums_.data() + std::int64_t{n} * s.out_channels + channel);
+                 batch_sums_.data() + std::int64_t{n} * s.out_channels + channel);
     }
   });
+  if (stage(index).batches_err) {
+    add_batch_deltas(index, key, weights, in.images, batch_sums_.data());
+  }
   parallel_for(in.images, [&](std::int64_t n) {
-    finish_rows(index, key, static_cast<int>(n), 0, 1, vector_sums_.data() + n * s.out_channels,
+    finish_rows(index, key, static_cast<int>(n), 0, 1, batch_sums_.data() + n * s.out_channels,
                 *maps.convolved);
+  });
+}
+
+// All sums of the batch before any of them is finished.
+void SimulatorProgram::convolve_batch(int index, const Int8Map& in,
+                                      const std::vector<std::int8_t>& weights, const RunKey& key,
+                                      const Maps& maps) {
+  const LaneGeometry& g = stage(index).geometry;
+  const std::int64_t row = std::int64_t{g.width} * g.channels, image = row * g.height;
+  batch_sums_.resize(image * in.images);
+  const int band = rows_a_band(g), bands = (g.height + band - 1) / band;
+  const auto for_bands = [&](const auto& work) {
+    parallel_for(std::int64_t{in.images} * bands, [&](std::int64_t job) {
+      const int n = static_cast<int>(job / bands), first = static_cast<int>(job % bands) * band;
+      work(n, first, std::min(band, g.height - first), &batch_sums_[n * image + first * row]);
+    });
+  };
+  for_bands([&](int n, int first, int rows, std::uint32_t* sums) {
+    convolve_rows(index, key, n, first, rows, sums);
+  });
+  add_batch_deltas(index, key, weights, in.images, batch_sums_.data());
+  for_bands([&](int n, int first, int rows, std::uint32_t* sums) {
+    finish_rows(index, key, n, first, rows, sums, *maps.convolved);
   });
 }
 
@@ -230,7 +289,9 @@ void SimulatorProgram::run_stage(int index, const Int8Map& in,
   if (stage(index).weights_err) prepare(index, weights);
   pad(s, in);
   if (g.width == 1 && g.height == 1) {
-    convolve_vectors(index, in, key, maps);
+    convolve_vectors(index, in, weights, key, maps);
+  } else if (stage(index).batches_err) {
+    convolve_batch(index, in, weights, key, maps);
   } else {
     const int band = rows_a_band(g), bands = (g.height + band - 1) / band;
     parallel_for(std::int64_t{in.images} * bands, [&](std::int64_t job) {

@@ -10,8 +10,8 @@ namespace inure::pipecnn {
 // pooling, LRN.
 class SimulatorProgram : public PipecnnProgram {
  public:
-  SimulatorProgram(std::vector<StageSpec> stages, const Build& build,
-                   const ErrorsDescription& errors, Convolve convolve = best_convolve());
+  SimulatorProgram(std::vector<StageSpec> stages, const Build& build, const ErrorSources& errors,
+                   Convolve convolve = best_convolve());
   void load(int stage, std::span<const std::int8_t> weights,
             std::span<const std::int32_t> bias) override;
 
@@ -43,16 +43,24 @@ class SimulatorProgram : public PipecnnProgram {
   void map_taps(int index);
   void convolve_rows(int index, const RunKey& key, int image, int first_row, int rows,
                      std::uint32_t* sums) const;
+  LaneOperands strip_operands(int index, int image, int y, int group, int block) const;
   void add_deltas(int index, const RunKey& key, int image, int y, int group, int block,
                   std::uint32_t* sums) const;
-  void convolve_vectors(int index, const Int8Map& in, const RunKey& key, const Maps& maps);
+  void add_batch_deltas(int index, const RunKey& key, const std::vector<std::int8_t>& weights,
+                        int images, std::uint32_t* sums) const;
+  void convolve_batch(int index, const Int8Map& in, const std::vector<std::int8_t>& weights,
+                      const RunKey& key, const Maps& maps);
+  void convolve_vectors(int index, const Int8Map& in, const std::vector<std::int8_t>& weights,
+                        const RunKey& key, const Maps& maps);
   void finish_rows(int index, const RunKey& key, int image, int first_row, int rows,
                    const std::uint32_t* sums, Int8Map& out) const;
 
   Convolve convolve_;
   std::vector<Prepared> prepared_;
   Padded padded_;
-  std::vector<std::uint32_t> vector_sums_;  // of a fully connected stage: [images][channels]
+  // Of a whole batch, [images][height][width][channels]: for fully connected stages, and where an
+  // error model wants them.
+  std::vector<std::uint32_t> batch_sums_;
 };
 
 }  // namespace inure::pipecnn

@@ -15,7 +15,7 @@ namespace {
 
 ErrorModels models_of(const std::string& flips, const std::string& layer = "conv1") {
   const auto description = parse_description("errors { " + flips + " }", "test");
-  return make_error_models(description.errors(), layer, 4, 16);
+  return ErrorSources(description.errors()).models(layer, 4, 16);
 }
 
 std::string flip(const std::string& where, double rate, const std::string& more = "") {

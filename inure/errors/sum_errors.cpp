@@ -1,0 +1,199 @@
+#include "inure/errors/sum_errors.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
+
+#include "inure/base/random.hpp"
+
+namespace inure {
+namespace {
+
+constexpr std::uint32_t kCandidateModel = 1 << 20;  // apart from those of bit flips
+constexpr int kVector = 16;                         // channels that are summed side by side
+
+// A pixel's activations and a strip's weights in hardware order, in quads of multipliers (zeros
+// fill the last quad of a step).
+struct Steps {
+  int steps = 0, quads = 0;                 // quads a step
+  std::vector<std::int8_t> activations;     // [step][quad][4]
+  std::vector<const std::int8_t*> weights;  // [step][quad]: of the strip's channels, 4 each
+  std::vector<std::int8_t> assembled;       // of quads that do not lie together in the strip
+};
+
+// sums[step + 1][channel] after each step of `count` vectors of channels from `first`; sums[0] is
+// 0. The plain way.
+template <int count>
+void accumulate(const Steps& s, int first, std::int32_t* sums) {
+  constexpr int kChannels = count * kVector;
+  std::fill(sums, sums + kChannels, 0);
+  for (int step = 0; step < s.steps; ++step, sums += kChannels) {
+    std::copy(sums, sums + kChannels, sums + kChannels);
+    for (int quad = step * s.quads; quad < (step + 1) * s.quads; ++quad) {
+      const std::int8_t* a = s.activations.data() + std::int64_t{quad} * 4;
+      const std::int8_t* w = s.weights[quad] + first * 4;
+      for (int c = 0; c < kChannels; ++c) {
+        for (int v = 0; v < 4; ++v) sums[kChannels + c] += a[v] * w[c * 4 + v];
+      }
+    }
+  }
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+// Weights + 128 are unsigned bytes; what that adds, 128 times the activations, is taken back.
+template <int count>
+[[gnu::target("avx512f,avx512bw,avx512vl,avx512vnni")]] void accumulate_vnni(const Steps& s,
+                                                                             int first,
+                                                                             std::int32_t* sums) {
+  const __m512i sign = _mm512_set1_epi8(-128);
+  __m512i sum[count], offset = _mm512_setzero_si512();
+  for (int i = 0; i < count; ++i) {
+    sum[i] = _mm512_setzero_si512();
+    _mm512_storeu_si512(sums + i * kVector, sum[i]);
+  }
+  for (int step = 0; step < s.steps; ++step) {
+    sums += count * kVector;
+    for (int quad = step * s.quads; quad < (step + 1) * s.quads; ++quad) {
+      std::int32_t word;
+      std::memcpy(&word, s.activations.data() + std::int64_t{quad} * 4, 4);
+      const __m512i a = _mm512_set1_epi32(word);
+      offset = _mm512_dpbusd_epi32(offset, sign, a);
+      for (int i = 0; i < count; ++i) {
+        const __m512i w = _mm512_loadu_si512(s.weights[quad] + (first + i * kVector) * 4);
+        sum[i] = _mm512_dpbusd_epi32(sum[i], _mm512_xor_si512(w, sign), a);
+      }
+    }
+    for (int i = 0; i < count; ++i) {
+      _mm512_storeu_si512(sums + i * kVector, _mm512_sub_epi32(sum[i], offset));
+    }
+  }
+}
+const bool kHasVnni = __builtin_cpu_supports("avx512vnni") != 0;
+#endif
+
+template <int count>
+void run(const Steps& steps, int first, std::int32_t* sums) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (kHasVnni) return accumulate_vnni<count>(steps, first, sums);
+#endif
+  accumulate<count>(steps, first, sums);
+}
+
+// Pointers to the strip's weights; where a quad does not lie together there, a copy that does.
+void arrange_weights(const LaneOperands& strip, Steps& s) {
+  const LaneGeometry& g = *strip.geometry;
+  s.steps = g.steps;
+  s.quads = (g.vec_size + 3) / 4;
+  const auto quads = static_cast<std::size_t>(s.steps) * s.quads;
+  s.weights.assign(quads, nullptr);
+  s.activations.resize(quads * 4);
+  constexpr std::size_t kQuadBytes = LaneGeometry::kStripChannels * 4;
+  s.assembled.clear();
+  std::vector<std::size_t> apart;
+  for (std::size_t quad = 0; quad < quads; ++quad) {
+    const int tap =
+        static_cast<int>(quad / s.quads) * g.vec_size + static_cast<int>(quad % s.quads) * 4;
+    const int count = std::min(4, g.vec_size);
+    bool together = count == 4;
+    for (int v = 0; v < count && together; ++v) {
+      together = strip.tap_activation[tap + v] >= 0 &&
+                 strip.tap_weight[tap + v] == strip.tap_weight[tap] + v;
+    }
+    if (together) {
+      s.weights[quad] = strip.weights + strip.tap_weight[tap];
+      continue;
+    }
+    apart.push_back(quad);
+    const std::size_t at = s.assembled.size();
+    s.assembled.resize(at + kQuadBytes, 0);
+    for (int v = 0; v < count; ++v) {
+      if (strip.tap_activation[tap + v] < 0) continue;
+      for (int c = 0; c < strip.channels; ++c) {
+        s.assembled[at + c * 4 + v] = strip.weights[strip.tap_weight[tap + v] + c * 4];
+      }
+    }
+  }
+  for (std::size_t i = 0; i < apart.size(); ++i) {
+    s.weights[apart[i]] = s.assembled.data() + i * kQuadBytes;
+  }
+}
+
+void gather_activations(const LaneOperands& strip, int x, Steps& s) {
+  const LaneGeometry& g = *strip.geometry;
+  const std::uint8_t* window = strip.activations + x * strip.column_stride;
+  for (int step = 0; step < s.steps; ++step) {
+    for (int v = 0; v < s.quads * 4; ++v) {
+      const int offset = v < g.vec_size ? strip.tap_activation[step * g.vec_size + v] : -1;
+      s.activations[static_cast<std::size_t>(step) * s.quads * 4 + v] =
+          offset < 0 ? 0 : static_cast<std::int8_t>(window[offset] ^ 128);
+    }
+  }
+}
+
+}  // namespace
+
+SumErrors::SumErrors(const TimingLanes& lanes)
+    : lanes_(lanes), largest_(lanes.largest_sum_rate()), candidates_(largest_, kCandidateModel) {}
+
+std::int32_t SumErrors::delta(const ErrorKey& key, std::uint32_t strip, std::int64_t site, int lane,
+                              int sum_class) const {
+  const auto& lanes = lanes_.lanes;
+  const SumClass& c = lanes[static_cast<std::size_t>(lane) % lanes.size()].sums[sum_class];
+  if (c.rate <= 0) return 0;
+  const auto purpose = static_cast<std::uint32_t>(RandomPurpose::kErrors) + kCandidateModel * 2 +
+                       2 + static_cast<std::uint32_t>(key.training);
+  const PhiloxBlock of_pass = philox({purpose, key.stage, static_cast<std::uint32_t>(key.iteration),
+                                      static_cast<std::uint32_t>(key.iteration >> 32)},
+                                     philox_key(key.seed));
+  const PhiloxBlock random = philox(
+      {static_cast<std::uint32_t>(site), static_cast<std::uint32_t>(site >> 32), strip, key.image},
+      {of_pass[0], of_pass[1]});
+  if (uniform32(random[0]) * largest_ >= c.rate) return 0;
+  const auto chosen =
+      std::lower_bound(c.deltas.begin(), c.deltas.end(), uniform32(random[1]),
+                       [](const auto& delta, double u) { return delta.second < u; });
+  return chosen == c.deltas.end() ? c.deltas.back().first : chosen->first;
+}
+
+void SumErrors::add_deltas(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
+                           std::int64_t stride) const {
+  thread_local std::vector<std::int64_t> buffer;
+  thread_local Steps steps;
+  thread_local std::vector<std::int32_t> after;  // [steps + 1][channels of one or two vectors]
+  const LaneGeometry& g = *operands.geometry;
+  const std::uint32_t strip = g.strip_id(operands.y, operands.first_channel);
+  const auto candidates = candidates_.sample(key, strip, sites(g, operands.channels), buffer);
+  if (candidates.empty()) return;
+  arrange_weights(operands, steps);
+  after.resize((static_cast<std::size_t>(g.steps) + 1) * 2 * kVector);
+  std::int64_t at_x = -1, at_vector = -1;
+  int width = 0, first = 0;
+  for (const std::int64_t site : candidates) {
+    const std::int64_t output = site / g.steps, step = site % g.steps;
+    const std::int64_t x = output / operands.channels;
+    const int channel = static_cast<int>(output % operands.channels);
+    if (x != at_x) gather_activations(operands, static_cast<int>(x), steps);
+    if (const int pair = channel / (2 * kVector); x != at_x || pair != at_vector) {
+      first = pair * 2 * kVector;
+      width = operands.channels - first > kVector ? 2 * kVector : kVector;
+      if (width == kVector) {
+        run<1>(steps, first, after.data());
+      } else {
+        run<2>(steps, first, after.data());
+      }
+      at_x = x, at_vector = pair;
+    }
+    const std::int32_t* sum = after.data() + step * width + channel - first;
+    const std::int32_t added = sum[width] - sum[0];
+    const std::int32_t before = step > 0 ? sum[-width] : 0;
+    const int sum_class = class_of(sum[0], added, before, step > 0 ? sum[0] - before : 0);
+    sums[x * stride + channel] += static_cast<std::uint32_t>(
+        delta(key, strip, site, g.lane(operands.first_channel + channel), sum_class));
+  }
+}
+
+}  // namespace inure

@@ -1,0 +1,128 @@
+#include "inure/errors/timing_errors.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "inure/base/error.hpp"
+#include "inure/errors/product_errors.hpp"
+#include "inure/errors/sum_errors.hpp"
+
+namespace inure {
+namespace {
+
+class TimingErrors : public ErrorModel {
+ public:
+  TimingErrors(std::shared_ptr<const TimingLanes> lanes, std::string layer)
+      : lanes_(std::move(lanes)), layer_(std::move(layer)), sum_errors_(*lanes_) {
+    for (const TimingLanes::Lane& lane : lanes_->lanes) {
+      for (const auto& product : lane.products) products_ |= product->size() > 0;
+    }
+  }
+
+  bool corrupts_sums() const override { return sum_errors_.any(); }
+  bool corrupts_batches() const override { return products_; }
+
+  void add_deltas(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
+                  std::int64_t stride) const override {
+    if (sum_errors_.any()) sum_errors_.add_deltas(key, operands, sums, stride);
+  }
+  void add_batch_deltas(const ErrorKey&, const BatchOperands& batch,
+                        std::uint32_t* sums) const override {
+    add_product_errors(*lanes_, layer_, batch, sums);
+  }
+  std::unique_ptr<CycleErrors> cycles(const ErrorKey& key, const LaneGeometry& g) const override;
+
+  const TimingLanes& lanes() const { return *lanes_; }
+  const std::string& layer() const { return layer_; }
+  const SumErrors& sum_errors() const { return sum_errors_; }
+
+ private:
+  std::shared_ptr<const TimingLanes> lanes_;
+  std::string layer_;
+  SumErrors sum_errors_;
+  bool products_ = false;
+};
+
+// Every register's contents, cycle by cycle.
+class TimingCycles : public CycleErrors {
+ public:
+  TimingCycles(const TimingErrors& errors, const ErrorKey& key, const LaneGeometry& geometry)
+      : errors_(errors), key_(key), g_(geometry), operands_(geometry.channels) {
+    for (auto& of_channel : operands_) of_channel.resize(geometry.vec_size);
+    accumulators_.resize(geometry.channels);
+  }
+
+  std::int32_t product_delta(const Cycle& at, int multiplier, int activation, int weight) override {
+    if (activation < 0 && !errors_.lanes().negative_activations) {
+      fail("errors: timing: layer \"{}\" has negative activations", errors_.layer());
+    }
+    const bool first = at.y == 0 && at.x == 0 && at.step == 0;
+    Operands before = operands_[at.channel][multiplier];
+    if (first) {
+      before = {};
+      if (at.channel >= g_.lane_num) before = operands_[at.channel - g_.lane_num][multiplier];
+    }
+    operands_[at.channel][multiplier] = {activation, weight};
+    const auto pair = [](int previous, int now) {
+      return static_cast<unsigned>(ProductTable::pair(previous, now));
+    };
+    return lane(at).products[multiplier]->delta(pair(before.activation, activation),
+                                                pair(before.weight, weight));
+  }
+
+  std::int32_t accumulator_delta(const Cycle& at, int /*chain*/, std::int32_t sum) override {
+    if (!errors_.sum_errors().any()) return 0;
+    Accumulator& a = accumulators_[at.channel];
+    if (at.step == 0) a = {};
+    const int sum_class = SumErrors::class_of(a.now, sum, a.before, a.sum_before);
+    a.before = a.now;
+    a.now += sum;
+    a.sum_before = sum;
+    const int first = g_.strip_first(at.channel), channels = g_.strip_channels(first);
+    const std::int64_t site =
+        (std::int64_t{at.x} * channels + at.channel - first) * g_.steps + at.step;
+    const std::uint32_t strip = g_.strip_id(at.y, first);
+    if (!is_candidate(strip, site, SumErrors::sites(g_, channels))) return 0;
+    return errors_.sum_errors().delta(key_, strip, site, g_.lane(at.channel), sum_class);
+  }
+
+ private:
+  struct Operands {
+    int activation = 0, weight = 0;
+  };
+  struct Accumulator {
+    std::int32_t now = 0, before = 0, sum_before = 0;
+  };
+
+  const TimingLanes::Lane& lane(const Cycle& at) const {
+    const auto& lanes = errors_.lanes().lanes;
+    return lanes[static_cast<std::size_t>(g_.lane(at.channel)) % lanes.size()];
+  }
+
+  bool is_candidate(std::uint32_t strip, std::int64_t site, std::int64_t sites) {
+    const auto [known, fresh] = candidates_.try_emplace(strip);
+    if (fresh) known->second = errors_.sum_errors().candidates().sample_plain(key_, strip, sites);
+    return std::binary_search(known->second.begin(), known->second.end(), site);
+  }
+
+  const TimingErrors& errors_;
+  ErrorKey key_;
+  LaneGeometry g_;
+  std::vector<std::vector<Operands>> operands_;  // by channel and multiplier: of its last step
+  std::vector<Accumulator> accumulators_;        // by channel
+  std::unordered_map<std::uint32_t, std::vector<std::int64_t>> candidates_;  // by strip
+};
+
+std::unique_ptr<CycleErrors> TimingErrors::cycles(const ErrorKey& key,
+                                                  const LaneGeometry& g) const {
+  return std::make_unique<TimingCycles>(*this, key, g);
+}
+
+}  // namespace
+
+std::unique_ptr<ErrorModel> make_timing_errors(std::shared_ptr<const TimingLanes> lanes,
+                                               const std::string& layer) {
+  return std::make_unique<TimingErrors>(std::move(lanes), layer);
+}
+
+}  // namespace inure

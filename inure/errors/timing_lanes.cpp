@@ -1,0 +1,114 @@
+#include "inure/errors/timing_lanes.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "inure/base/error.hpp"
+
+namespace inure {
+namespace {
+
+double wanted_period(const TimingDescription& d, const std::vector<TimingProfile>& profiles) {
+  if (d.has_clock_mhz() == d.has_relative_clock()) {
+    fail("errors: timing: give either clock_mhz or relative_clock");
+  }
+  const double clock = d.has_clock_mhz() ? d.clock_mhz() : d.relative_clock();
+  if (!(clock > 0)) fail("errors: timing: the clock is {}; it must be above 0", clock);
+  if (d.has_clock_mhz()) return 1e6 / clock;
+  double slowest = 0;
+  for (const TimingProfile& profile : profiles) {
+    slowest = std::max(slowest, static_cast<double>(profile.critical_ps()));
+  }
+  return slowest / clock;
+}
+
+std::shared_ptr<const ExceptionSet> exceptions_of_table(const std::filesystem::path& file,
+                                                        double period_ps) {
+  ProductTable table = read_product_table(file);
+  const auto found = std::count(table.enumerated.begin(), table.enumerated.end(), true);
+  if (found != ProductTable::kPairs) {
+    fail("{}: has {} of the {} pairs of weights; make a whole table", file.string(), found,
+         ProductTable::kPairs);
+  }
+  for (auto& clock : table.clocks) {
+    if (std::abs(clock.period_ps - period_ps) <= 1e-3 * period_ps) {
+      return std::make_shared<const ExceptionSet>(std::move(clock), table.negative_activations);
+    }
+  }
+  fail("{}: has no clock period of {:.0f} ps; make the tables at the profile's clocks",
+       file.string(), period_ps);
+}
+
+TimingLanes::Lane make_lane(const TimingProfile& profile, int clock, const std::string& tables,
+                            bool& negative_activations) {
+  TimingLanes::Lane lane;
+  const double period = profile.clock(clock).period_ps();
+  for (int v = 0; v < static_cast<int>(profile.vec_size()); ++v) {
+    if (tables.empty()) {
+      lane.products.push_back(std::make_shared<const ExceptionSet>(
+          expand_products(profile, clock, v), profile.negative_activations()));
+    } else {
+      const auto file = std::filesystem::path(tables) / fmt::format("product_{}.table", v);
+      lane.products.push_back(exceptions_of_table(file, period));
+    }
+    negative_activations &= lane.products.back()->negative_activations();
+  }
+  lane.sums = sum_classes(profile, clock);
+  for (const SumClass& c : lane.sums)
+    lane.largest_sum_rate = std::max(lane.largest_sum_rate, c.rate);
+  return lane;
+}
+
+}  // namespace
+
+double TimingLanes::largest_sum_rate() const {
+  double largest = 0;
+  for (const Lane& lane : lanes) largest = std::max(largest, lane.largest_sum_rate);
+  return largest;
+}
+
+double delay_factor(const VoltageDescription& v) {
+  if (!(v.threshold() >= 0 && v.supply() > v.threshold() && v.nominal() > v.threshold())) {
+    fail("errors: timing: voltage: supply {} and nominal {} must be above the threshold {}",
+         v.supply(), v.nominal(), v.threshold());
+  }
+  if (!(v.alpha() >= 1 && v.alpha() <= 2)) {
+    fail("errors: timing: voltage: alpha is {}; the law has 1 to 2", v.alpha());
+  }
+  const auto delay = [&](double volt) { return volt / std::pow(volt - v.threshold(), v.alpha()); };
+  return delay(v.supply()) / delay(v.nominal());
+}
+
+std::shared_ptr<const TimingLanes> load_timing_lanes(const TimingDescription& d) {
+  if (d.profile_size() == 0) {
+    fail("errors: timing: no profile; name one or more files of `inure characterize`");
+  }
+  if (d.tables_size() != 0 && d.tables_size() != d.profile_size()) {
+    fail("errors: timing: {} tables for {} profiles; give one for each, or none", d.tables_size(),
+         d.profile_size());
+  }
+  std::vector<TimingProfile> profiles;
+  for (const std::string& file : d.profile()) profiles.push_back(read_timing_profile(file));
+  auto lanes = std::make_shared<TimingLanes>();
+  lanes->vec_size = static_cast<int>(profiles[0].vec_size());
+  lanes->period_ps = wanted_period(d, profiles);
+  if (d.has_voltage()) lanes->period_ps /= delay_factor(d.voltage());
+  for (int i = 0; i < d.profile_size(); ++i) {
+    if (static_cast<int>(profiles[i].vec_size()) != lanes->vec_size) {
+      fail("{}: a lane of {} multipliers; that of {} has {}", d.profile(i), profiles[i].vec_size(),
+           d.profile(0), lanes->vec_size);
+    }
+    int clock = 0;
+    try {
+      clock = find_clock(profiles[i], lanes->period_ps);
+    } catch (const Error& error) {
+      fail("{}: {}", d.profile(i), error.what());
+    }
+    lanes->lanes.push_back(make_lane(profiles[i], clock, d.tables_size() > 0 ? d.tables(i) : "",
+                                     lanes->negative_activations));
+  }
+  return lanes;
+}
+
+}  // namespace inure

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "inure/accelerator/description.pb.h"
+#include "inure/errors/exception_set.hpp"
+#include "inure/errors/timing_profile.hpp"
+
+namespace inure {
+
+// What lanes capture wrong at one clock period, ready for use: lane l of an accelerator errs as
+// number l % lanes.size() says.
+struct TimingLanes {
+  struct Lane {
+    std::vector<std::shared_ptr<const ExceptionSet>> products;  // one a multiplier
+    std::array<SumClass, 16> sums;
+    double largest_sum_rate = 0;
+  };
+  std::vector<Lane> lanes;
+  int vec_size = 0;
+  double period_ps = 0;  // as the circuit sees it: a low voltage has been taken into account
+  bool negative_activations = true;  // of all profiles and tables
+
+  double largest_sum_rate() const;
+};
+
+// Reads profiles and tables, and makes product classes into exceptions (seconds, and gigabytes
+// where one product in ten is wrong). Throws Error that names the file or what the description
+// lacks; where a profile has not the clock, the message lists those that it has.
+std::shared_ptr<const TimingLanes> load_timing_lanes(const TimingDescription& description);
+
+// By how much the delays grow at the supply, against the nominal one.
+double delay_factor(const VoltageDescription& voltage);
+
+}  // namespace inure

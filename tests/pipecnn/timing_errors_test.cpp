@@ -1,0 +1,157 @@
+// Timing errors: the fast simulator against the reference, which asks cycle by cycle.
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <random>
+
+#include "inure/base/parallel.hpp"
+#include "inure/errors/timing_lanes.hpp"
+#include "inure/pipecnn/pipecnn.hpp"
+#include "inure/pipecnn/simulator.hpp"
+#include "tests/pipecnn/random_stage.hpp"
+
+namespace inure {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Rates {
+  double product, sum;  // of the classes that err, at most
+  bool negative = true;
+};
+
+void add_random_class(std::mt19937& random, double most, unsigned id, RegisterProfile& to) {
+  if (random() % 3 == 0) return;
+  ErrorClass& c = *to.add_error_class();
+  c.set_id(id);
+  c.set_rate(most * static_cast<double>(random() % 1000) / 1000);
+  for (int i = static_cast<int>(random() % 4); i >= 0; --i) {
+    c.add_delta((random() % 2 != 0 ? 1 : -1) * (1 << random() % 16));
+    c.add_count(1 + random() % 9);
+  }
+}
+
+TimingProfile random_profile(unsigned seed, int vec_size, const Rates& rates) {
+  std::mt19937 random(seed);
+  TimingProfile profile;
+  profile.set_design("random");
+  profile.set_corner("none");
+  profile.set_netlist(seed);
+  profile.set_critical_ps(1000);
+  profile.set_vec_size(vec_size);
+  profile.set_negative_activations(rates.negative);
+  for (const int bin : {-128, -40, 0, 1, 30}) {
+    profile.add_weight_bin(bin);
+    if (rates.negative || bin >= 0) profile.add_activation_bin(bin);
+  }
+  ClockProfile& clock = *profile.add_clock();
+  clock.set_period_ps(900);
+  const unsigned classes = profile.weight_bin_size() * profile.activation_bin_size() *
+                           profile.weight_bin_size() * profile.activation_bin_size();
+  for (int v = 0; v < vec_size; ++v) {
+    RegisterProfile& product = *clock.add_product();
+    for (unsigned id = 0; id < classes; ++id) add_random_class(random, rates.product, id, product);
+  }
+  for (RegisterProfile* sum : {clock.mutable_sum(), clock.mutable_accumulator()}) {
+    for (unsigned id = 0; id < 16; ++id) add_random_class(random, rates.sum, id, *sum);
+  }
+  return profile;
+}
+
+// Profiles in a folder of their own.
+class TimingErrors : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("inure_timing_errors_" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  std::string write(const std::string& name, unsigned seed, int vec_size, const Rates& rates) {
+    const fs::path file = folder_ / name;
+    write_timing_profile(file, random_profile(seed, vec_size, rates));
+    return file.string();
+  }
+  static AcceleratorDescription description(const std::vector<std::string>& profiles,
+                                            const std::string& more = "") {
+    std::string text = more + " errors { timing { clock_mhz: 1111.1 ";
+    for (const std::string& profile : profiles) text += "profile: \"" + profile + "\" ";
+    return parse_description(text + "} }", "test");
+  }
+  static std::unique_ptr<Accelerator> make(AcceleratorDescription d, const std::string& kind) {
+    Registry registry;
+    pipecnn::register_kinds(registry);
+    d.set_kind(kind);
+    return registry.make(d);
+  }
+
+  // Returns in how many stages the errors changed something.
+  static int compare(const AcceleratorDescription& d, int count, const char* test) {
+    const auto reference = make(d, "pipecnn_reference"), fast = make(d, "pipecnn");
+    AcceleratorDescription exact_description = d;
+    exact_description.clear_errors();
+    const auto exact = make(exact_description, "pipecnn");
+    int changed = 0;
+    for (const std::uint64_t number : cases(count)) {
+      RandomStage stage = make_random_stage(number, *reference);
+      if (d.errors().timing().profile(0).find("relu") != std::string::npos) {
+        for (auto& v : stage.input->values) v = static_cast<std::int8_t>(v & 127);
+      }
+      const RunKey key{number, 3, true};
+      const StageResult expected = run(*reference, stage, key), got = run(*fast, stage, key);
+      EXPECT_EQ(expected.output->values, got.output->values)
+          << repeat_line(test, number, stage.spec);
+      changed += run(*exact, stage, key).output->values != got.output->values;
+      if (testing::Test::HasFailure()) break;
+    }
+    return changed;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(TimingErrors, ProductsEqualReference) {
+  const std::string dense = write("dense", 1, 4, {2e-3, 0}), rare = write("rare", 2, 4, {1e-4, 0});
+  EXPECT_GT(compare(description({dense}), 60, "*ProductsEqualReference*"), 50);
+  EXPECT_GT(compare(description({rare}), 60, "*ProductsEqualReference*"), 20);
+  EXPECT_GT(compare(description({dense, rare, dense}), 40, "*ProductsEqualReference*"), 30);
+}
+
+TEST_F(TimingErrors, ProductsAfterReluEqualReference) {
+  const std::string relu = write("relu", 3, 4, {4e-3, 0, false});
+  EXPECT_GT(compare(description({relu}), 40, "*ProductsAfterRelu*"), 30);
+}
+
+TEST_F(TimingErrors, SumsEqualReference) {
+  const std::string dense = write("dense", 4, 4, {0, 3e-2}), rare = write("rare", 5, 4, {0, 1e-3});
+  EXPECT_GT(compare(description({dense}), 60, "*SumsEqualReference*"), 40);
+  EXPECT_GT(compare(description({rare, dense}), 60, "*SumsEqualReference*"), 40);
+}
+
+TEST_F(TimingErrors, AllEqualReferenceOnOtherBuilds) {
+  for (const int vec_size : {1, 2, 8, 16}) {
+    const std::string profile = write("vec" + std::to_string(vec_size), 6, vec_size, {1e-3, 1e-3});
+    const std::string build =
+        "lane_num: 8 vec_size: " + std::to_string(vec_size) + " arithmetic: PIPECNN_2018";
+    EXPECT_GT(compare(description({profile}, build), 25, "*OtherBuilds*"), 10);
+  }
+}
+
+TEST_F(TimingErrors, DoNotDependOnThreads) {
+  const auto accelerator = make(description({write("both", 7, 4, {1e-3, 1e-3})}), "pipecnn");
+  for (const std::uint64_t number : cases(25)) {
+    const RandomStage stage = make_random_stage(number, *accelerator);
+    set_threads(1);
+    const StageResult one = run(*accelerator, stage);
+    set_threads(3);
+    const StageResult three = run(*accelerator, stage);
+    set_threads(0);
+    ASSERT_EQ(one.output->values, three.output->values)
+        << repeat_line("*DoNotDependOnThreads*", number, stage.spec);
+  }
+}
+
+}  // namespace
+}  // namespace inure
