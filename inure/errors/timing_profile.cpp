@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kSumClasses = 16;
 constexpr std::uint64_t kMaxExceptions = std::uint64_t{1} << 28;
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
@@ -338,7 +337,7 @@ ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int
   return expanded;
 }
 
-std::array<SumClass, 16> sum_classes(const TimingProfile& profile, int clock) {
+std::array<SumClass, kSumClasses> sum_classes(const TimingProfile& profile, int clock) {
   std::array<std::map<std::int32_t, double>, kSumClasses> deltas;
   std::array<double, kSumClasses> right{};
   right.fill(1);

@@ -71,11 +71,12 @@ ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int
 // The errors of a lane's sums by sign class (timing_profile.proto): those of the register `sum` and
 // of the accumulator as one, which both add a delta to the accumulator. P = 1 - (1 - p1)(1 - p2);
 // the deltas are mixed by their rates (that both err in one step counts as one of the two).
+inline constexpr int kSumClasses = 16;
 struct SumClass {
   double rate = 0;
   // Ascending by delta: P(delta of an error <= this one); the last is 1.
   std::vector<std::pair<std::int32_t, double>> deltas;
 };
-std::array<SumClass, 16> sum_classes(const TimingProfile& profile, int clock);
+std::array<SumClass, kSumClasses> sum_classes(const TimingProfile& profile, int clock);
 
 }  // namespace inure

@@ -1,0 +1,248 @@
+#include "inure/errors/timing_profile.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+#include <map>
+
+#include "inure/base/error.hpp"
+#include "inure/base/file.hpp"
+#include "inure/base/parallel.hpp"
+
+namespace inure {
+namespace {
+
+void add_class(RegisterProfile& product, std::uint32_t id, double rate,
+               const std::vector<std::pair<int, std::uint32_t>>& deltas) {
+  ErrorClass& what = *product.add_error_class();
+  what.set_id(id);
+  what.set_rate(rate);
+  for (const auto& [delta, count] : deltas) {
+    what.add_delta(delta);
+    what.add_count(count);
+  }
+}
+
+// One multiplier of two with errors, in bins of three activations and two weights.
+TimingProfile small_profile(bool negative_activations = true) {
+  TimingProfile profile;
+  profile.set_design("by hand");
+  profile.set_corner("none");
+  profile.set_netlist(0x123456789ABCDEF0u);
+  profile.set_critical_ps(10000);
+  profile.set_vec_size(2);
+  profile.set_negative_activations(negative_activations);
+  for (const int bin : negative_activations ? std::vector{-128, 0, 40} : std::vector{0, 40}) {
+    profile.add_activation_bin(bin);
+  }
+  for (const int bin : {-128, 10}) profile.add_weight_bin(bin);
+  const ProductBins bins(profile);
+  for (const int period : {9800, 9500}) {
+    ClockProfile& clock = *profile.add_clock();
+    clock.set_period_ps(static_cast<std::uint32_t>(period));
+    clock.add_product();
+    RegisterProfile& product = *clock.add_product();
+    const double scale = period == 9800 ? 0.01 : 1;
+    add_class(product, bins.id(50, 100, 60, -5), 2e-2 * scale, {{-32768, 3}, {512, 1}});
+    add_class(product, bins.id(0, -1, 127, 127), 1e-3 * scale, {{-65535, 1}, {7, 99}});
+  }
+  return profile;
+}
+
+class TimingProfiles : public testing::Test {
+ protected:
+  TimingProfiles() {
+    std::string name = (std::filesystem::temp_directory_path() / "inure-errors-XXXXXX").string();
+    folder_ = mkdtemp(name.data());
+  }
+  ~TimingProfiles() override { std::filesystem::remove_all(folder_); }
+
+  std::string error_of(const std::function<void()>& work) {
+    try {
+      work();
+    } catch (const Error& error) {
+      const std::string text = error.what(), folder = folder_.string() + "/";
+      return text.starts_with(folder) ? text.substr(folder.size()) : text;
+    }
+    return "";
+  }
+
+  // What reading a profile says that was changed like this.
+  std::string error_after(const std::function<void(TimingProfile&)>& change) {
+    TimingProfile profile = small_profile();
+    change(profile);
+    write_file_atomically(folder_ / "p", profile.SerializeAsString());
+    const std::string message = error_of([&] { read_timing_profile(folder_ / "p"); });
+    EXPECT_EQ(message, error_of([&] { write_timing_profile(folder_ / "p", profile); }));
+    EXPECT_EQ(message.find('\n'), std::string::npos);
+    return message;
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(TimingProfiles, AreReadAsTheyWereWritten) {
+  const TimingProfile profile = small_profile();
+  for (const char* name : {"p.txt", "p.profile"}) {
+    write_timing_profile(folder_ / name, profile);
+    EXPECT_EQ(read_timing_profile(folder_ / name).SerializeAsString(), profile.SerializeAsString());
+  }
+  EXPECT_NE(read_file(folder_ / "p.txt").find("design: \"by hand\""), std::string::npos);
+}
+
+TEST_F(TimingProfiles, AreRefusedWithTheReason) {
+  write_file_atomically(folder_ / "text.txt", "design: 3\n");
+  EXPECT_EQ(error_of([&] { read_timing_profile(folder_ / "text.txt"); }).substr(0, 13),
+            "text.txt:1:9:");
+  write_file_atomically(folder_ / "junk", "design: \"by hand\"\n");
+  EXPECT_EQ(error_of([&] { read_timing_profile(folder_ / "junk"); }).substr(0, 28),
+            "junk: not a timing profile, ");
+  write_file_atomically(folder_ / "junk", "");
+  EXPECT_EQ(error_of([&] { read_timing_profile(folder_ / "junk"); }).substr(0, 26),
+            "junk: not a timing profile");
+  EXPECT_EQ(error_after([](TimingProfile& p) { p.set_activation_bin(0, -127); }),
+            "p: the activation bins begin at -127; expected -128, the lowest value");
+  EXPECT_EQ(error_after([](TimingProfile& p) { p.set_negative_activations(false); }),
+            "p: the activation bins begin at -128; expected 0, the lowest value");
+  EXPECT_EQ(error_after([](TimingProfile& p) { p.add_weight_bin(10); }),
+            "p: the weight bins: 10 after 10; expected ascending values up to 127");
+  EXPECT_EQ(error_after([](TimingProfile& p) { p.mutable_clock(0)->add_product(); }),
+            "p: clock of 9800 ps: products of 3 multipliers; expected 2, vec_size");
+  EXPECT_EQ(error_after([](TimingProfile& p) { p.mutable_clock(1)->set_period_ps(9800); }),
+            "p: clock of 9800 ps: it is there twice");
+  EXPECT_EQ(error_after([](TimingProfile& p) { p.set_critical_ps(0); }),
+            "p: critical_ps is 0; expected 1 to 1e8");
+  const auto of_class = [&](const std::function<void(ErrorClass&)>& change) {
+    return error_after([&](TimingProfile& p) {
+      change(*p.mutable_clock(0)->mutable_product(1)->mutable_error_class(0));
+    });
+  };
+  EXPECT_EQ(of_class([](ErrorClass& what) { what.set_id(36); }),
+            "p: clock of 9800 ps, product 1, class 36: expected 0 to 35");
+  EXPECT_EQ(of_class([](ErrorClass& what) { what.set_rate(1.5); }),
+            "p: clock of 9800 ps, product 1, class 34: a rate of 1.5; expected 0 to 1");
+  EXPECT_EQ(of_class([](ErrorClass& what) { what.set_rate(std::nan("")); }),
+            "p: clock of 9800 ps, product 1, class 34: a rate of nan; expected 0 to 1");
+  EXPECT_EQ(of_class([](ErrorClass& what) { what.add_delta(5); }),
+            "p: clock of 9800 ps, product 1, class 34: 3 deltas and 2 counts; expected as many");
+  EXPECT_EQ(of_class([](ErrorClass& what) { what.set_delta(0, 65536); }),
+            "p: clock of 9800 ps, product 1, class 34: a delta of 65536; expected one that differs "
+            "from 0, of 17 bits");
+  EXPECT_EQ(of_class([](ErrorClass& what) {
+              what.clear_delta();
+              what.clear_count();
+            }),
+            "p: clock of 9800 ps, product 1, class 34: a rate of 0.0002 without deltas");
+  EXPECT_EQ(error_after([](TimingProfile& p) {
+              add_class(*p.mutable_clock(0)->mutable_sum(), 16, 0.5, {{1, 1}});
+            }),
+            "p: clock of 9800 ps, sum, class 16: expected 0 to 15");
+}
+
+TEST_F(TimingProfiles, FindTheirClocks) {
+  const TimingProfile profile = small_profile();
+  EXPECT_EQ(find_clock(profile, 9800), 0);
+  EXPECT_EQ(find_clock(profile, 9509), 1);
+  EXPECT_EQ(error_of([&] { find_clock(profile, 9511); }),
+            "timing profile of by hand: no clock of 9511 ps (1.0514 f_STA); it has 9800 ps (1.0204 "
+            "f_STA), 9500 ps (1.0526 f_STA)");
+}
+
+// Counts within six deviations of what the profile says, per class and per delta; every exception
+// in a class that errs; the list in the order that ProductTable keeps.
+TEST_F(TimingProfiles, ExpandToTheirRatesAndDeltas) {
+  for (const bool negative : {true, false}) {
+    const TimingProfile profile = small_profile(negative);
+    const ProductBins bins(profile);
+    const ProductTable::Clock clock = expand_products(profile, 1, 1);
+    EXPECT_EQ(clock.period_ps, 9500);
+    ASSERT_EQ(clock.first.size(), std::size_t{ProductTable::kPairs} + 1);
+    EXPECT_EQ(clock.first.front(), 0u);
+    EXPECT_EQ(clock.first.back(), clock.exceptions.size());
+    std::map<std::uint32_t, std::map<std::uint16_t, double>> seen;
+    for (std::size_t pair = 0; pair < ProductTable::kPairs; ++pair) {
+      for (std::uint64_t i = clock.first[pair]; i < clock.first[pair + 1]; ++i) {
+        const ProductTable::Exception what = clock.exceptions[i];
+        const auto high = [](auto word) { return static_cast<std::int8_t>(word >> 8); };
+        const auto low = [](auto word) { return static_cast<std::int8_t>(word); };
+        ASSERT_TRUE(negative || (high(what.operands) >= 0 && low(what.operands) >= 0));
+        if (i > clock.first[pair]) {
+          ASSERT_LT(clock.exceptions[i - 1].operands, what.operands);
+        }
+        ++seen[bins.id(high(what.operands), high(pair), low(what.operands), low(pair))][what.delta];
+      }
+    }
+    const auto& classes = profile.clock(1).product(1).error_class();
+    EXPECT_EQ(seen.size(), static_cast<std::size_t>(classes.size()));
+    // Changes of operands in the two classes, by the values in their bins.
+    const double sites[] = {88.0 * 118 * 88 * 138, 40.0 * 138 * 88 * 118};
+    for (int k = 0; k < classes.size(); ++k) {
+      double all = 0, counts = 0;
+      for (const auto& [delta, count] : seen[classes[k].id()]) all += count;
+      const double expected = sites[k] * classes[k].rate();
+      EXPECT_NEAR(all, expected, 6 * std::sqrt(expected)) << "class " << classes[k].id();
+      for (const auto count : classes[k].count()) counts += count;
+      for (int i = 0; i < classes[k].delta_size(); ++i) {
+        const double part = all * classes[k].count(i) / counts;
+        EXPECT_NEAR(seen[classes[k].id()][static_cast<std::uint16_t>(classes[k].delta(i))], part,
+                    6 * std::sqrt(part));
+      }
+    }
+  }
+}
+
+TEST_F(TimingProfiles, ExpandTheSameOnAnyThreads) {
+  const TimingProfile profile = small_profile();
+  set_threads(1);
+  const ProductTable::Clock alone = expand_products(profile, 0, 1);
+  set_threads(3);
+  EXPECT_EQ(expand_products(profile, 0, 1), alone);
+  set_threads(0);
+  TimingProfile other = profile;
+  other.set_netlist(1);
+  EXPECT_NE(expand_products(other, 0, 1).exceptions, alone.exceptions);
+  EXPECT_TRUE(expand_products(profile, 0, 0).exceptions.empty());
+}
+
+TEST_F(TimingProfiles, ExpandCertainErrorsAndRefuseTooMany) {
+  TimingProfile profile = small_profile();
+  profile.add_activation_bin(127);
+  profile.add_weight_bin(127);
+  RegisterProfile& product = *profile.mutable_clock(0)->mutable_product(1);
+  product.clear_error_class();
+  const ProductBins bins(profile);
+  add_class(product, bins.id(127, 127, 127, 127), 1, {{5, 1}});
+  const ProductTable::Clock clock = expand_products(profile, 0, 1);
+  ASSERT_EQ(clock.exceptions.size(), 1u);
+  EXPECT_EQ(clock.exceptions[0], (ProductTable::Exception{0x7F7F, 5}));
+  EXPECT_EQ(clock.first[0x7F7F], 0u);
+  EXPECT_EQ(clock.first[0x7F80], 1u);
+
+  add_class(product, bins.id(-1, -1, -1, -1), 1, {{1, 1}});
+  const double sites = 1 + 128.0 * 138 * 128 * 138;
+  EXPECT_EQ(error_of([&] { expand_products(profile, 0, 1); }),
+            fmt::format("timing profile of by hand: multiplier 1 at 9800 ps has about {:.2g} wrong "
+                        "products, 268435456 at most are possible; choose a longer clock period",
+                        sites));
+}
+
+TEST_F(TimingProfiles, AddUpTheSums) {
+  TimingProfile profile = small_profile();
+  EXPECT_EQ(sum_classes(profile, 0)[3].rate, 0);
+  add_class(*profile.mutable_clock(0)->mutable_sum(), 3, 0.1, {{-256, 3}, {64, 1}});
+  add_class(*profile.mutable_clock(0)->mutable_accumulator(), 3, 0.3, {{64, 10}});
+  add_class(*profile.mutable_clock(0)->mutable_accumulator(), 15, 0.25, {{-1, 1}});
+  const auto classes = sum_classes(profile, 0);
+  EXPECT_DOUBLE_EQ(classes[3].rate, 1 - 0.9 * 0.7);
+  ASSERT_EQ(classes[3].deltas.size(), 2u);
+  EXPECT_EQ(classes[3].deltas[0].first, -256);
+  EXPECT_DOUBLE_EQ(classes[3].deltas[0].second, 0.075 / 0.4);
+  EXPECT_EQ(classes[3].deltas[1], (std::pair<std::int32_t, double>{64, 1.0}));
+  EXPECT_DOUBLE_EQ(classes[15].rate, 0.25);
+  EXPECT_EQ(sum_classes(profile, 1)[3].rate, 0);
+}
+
+}  // namespace
+}  // namespace inure
