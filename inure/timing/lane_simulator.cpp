@@ -324,7 +324,7 @@ int LaneSimulator::Run::find_errors(int word, std::vector<Error>& errors) const 
     for (std::uint64_t left = lanes[w]; left; left &= left - 1) {
       const int i = std::countr_zero(left);
       const auto delta = static_cast<std::uint32_t>(got[i]) - static_cast<std::uint32_t>(right[i]);
-      errors.push_back({64 * static_cast<int>(w) + i, static_cast<std::int32_t>(delta)});
+      errors.push_back({64 * static_cast<int>(w) + i, static_cast<std::int32_t>(delta), right[i]});
     }
   }
   return static_cast<int>(errors.size());

@@ -34,6 +34,8 @@ class LaneSimulator {
 
   int vec_size() const { return vec_size_; }
   int period_ps() const { return period_; }
+  // How many sequences to run at once: fewer cost as much, more need not be faster.
+  int side_by_side() const { return by_events_ ? StepSimulator::kLanes : kSequences; }
   // How many cycles after that in which operands were at the ports their products, their sum and
   // the accumulator that includes them are captured: 1, 2, 3 with PIPELINE 3.
   int cycles_to(int word) const { return cycles_to_[static_cast<std::size_t>(word)]; }
@@ -94,6 +96,7 @@ class LaneSimulator::Run {
   struct Error {
     int sequence;
     std::int32_t delta;  // captured - settled, modulo 2^32
+    std::int32_t settled;
   };
   // Those of a word, in order of sequences; returns how many.
   int find_errors(int word, std::vector<Error>& errors) const;
