@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "inure/base/parallel.hpp"
 #include "inure/timing/enumerate.hpp"
 #include "inure/timing/sta.hpp"
@@ -32,6 +34,39 @@ OperandTrace random_trace(std::int64_t steps, int output, unsigned seed,
 
 const std::vector<int> kWeights = {-128, -93, -41, -17, -6, -1, 0, 2, 5, 9, 23, 60, 101, 127};
 
+// The long runs by hand: INURE_TIMING_TRACE names a trace of a network, INURE_TIMING_VECTORS says
+// how many of its steps to take.
+std::int64_t long_run(std::int64_t otherwise) {
+  const char* text = std::getenv("INURE_TIMING_VECTORS");
+  return text ? std::atoll(text) : otherwise;
+}
+
+OperandTrace trace_of_network_or(const OperandTrace& otherwise, std::int64_t steps) {
+  const char* path = std::getenv("INURE_TIMING_TRACE");
+  if (!path) return otherwise;
+  OperandTrace trace = read_operand_trace(path);
+  steps = std::min(steps, trace.steps());
+  trace.first.resize(index(steps));
+  trace.activations.resize(index(steps * trace.vec_size));
+  trace.weights.resize(index(steps * trace.vec_size));
+  return trace;
+}
+
+// The pairs of weights that follow each other somewhere in the trace.
+std::vector<int> weight_pairs(const OperandTrace& trace) {
+  std::vector<bool> there(ProductTable::kPairs);
+  for (std::size_t i = 0; i < trace.weights.size(); ++i) {
+    const auto vec = index(trace.vec_size);
+    const int before = i < vec ? 0 : trace.weights[i - vec];
+    there[index(ProductTable::pair(before, trace.weights[i]))] = true;
+  }
+  std::vector<int> pairs;
+  for (int pair = 0; pair < ProductTable::kPairs; ++pair) {
+    if (there[index(pair)]) pairs.push_back(pair);
+  }
+  return pairs;
+}
+
 std::int32_t wrapped(std::int64_t value) {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(value));
 }
@@ -42,7 +77,8 @@ class ValidatedLane : public LaneTest {};
 // was, against the right ones and the errors that were found.
 TEST_P(ValidatedLane, ErrorsAreThoseOfTheSimulator) {
   constexpr int kOutput = 25;
-  const OperandTrace trace = random_trace(1200, kOutput, 1, kWeights);
+  const std::int64_t steps = long_run(1200);
+  const OperandTrace trace = trace_of_network_or(random_trace(steps, kOutput, 1, kWeights), steps);
   // Not so deep that an error of a lead-in's own start lives on into the piece.
   const double clock = GetParam().fpga ? 1.25 : 1.35;
   const int period = static_cast<int>(analyse(netlist_).critical_ps / clock);
@@ -100,22 +136,18 @@ INSTANTIATE_TEST_SUITE_P(Lanes, ValidatedLane, all_lanes());
 
 class ValidatedTables : public LaneTest {};
 
-// Exact tables foresee the products' errors exactly: 0 differences. With INURE_TIMING_VECTORS steps
-// and more, the long run by hand.
+// Exact tables foresee the products' errors exactly: 0 differences.
 TEST_P(ValidatedTables, ForeseeEveryProduct) {
-  const char* text = std::getenv("INURE_TIMING_VECTORS");
-  const std::int64_t steps = text ? std::atoll(text) : 20000;
+  const std::int64_t steps = long_run(20000);
   const int count = GetParam().fpga ? 14 : 5;  // cells take 100 times as long
   const std::vector<int> weights(kWeights.begin(), kWeights.begin() + count);
-  const OperandTrace trace = random_trace(steps, 50, 2, weights);
+  const OperandTrace trace = trace_of_network_or(random_trace(steps, 50, 2, weights), steps);
   const int critical = analyse(netlist_).critical_ps;
-  Enumeration what{"a test", {}, false, {ProductTable::pair(0, 0)}};
-  for (const double clock : {1.02, 1.1, 1.2, 1.3}) {
+  const bool negative = std::any_of(trace.activations.begin(), trace.activations.end(),
+                                    [](std::int8_t a) { return a < 0; });
+  Enumeration what{"a test", {}, negative, weight_pairs(trace)};
+  for (const double clock : {1.02, 1.04, 1.06, 1.1, 1.15, 1.2, 1.25, 1.3}) {
     what.periods_ps.push_back(static_cast<int>(critical / clock));
-  }
-  for (const int before : weights) {
-    what.weight_pairs.push_back(ProductTable::pair(0, before));
-    for (const int now : weights) what.weight_pairs.push_back(ProductTable::pair(before, now));
   }
   Scratch cache;
   std::vector<ProductTable> tables;
@@ -127,7 +159,7 @@ TEST_P(ValidatedTables, ForeseeEveryProduct) {
   std::int64_t wrong = 0;
   for (std::size_t clock = 0; clock < what.periods_ps.size(); ++clock) {
     LaneModel model;
-    model.negative_activations = false;
+    model.negative_activations = negative;
     for (const ProductTable& table : tables) model.products.push_back(table.clocks[clock]);
     const LaneErrors foreseen = predict_errors(model, trace, 1);
     const LaneErrors truth =
@@ -150,9 +182,10 @@ TEST_P(ValidatedTables, ForeseeEveryProduct) {
       EXPECT_EQ(difference.ks, (std::array<double, 3>{}));
       EXPECT_EQ(difference.value_bit, 0);
     }
-    std::printf("%s pipeline %d, %d ps: %.2e of the steps wrong\n",
+    std::printf("%s pipeline %d, %d ps: %.2e of %lld steps wrong, products %s\n",
                 GetParam().fpga ? "hx8k" : "osu018", GetParam().pipeline, what.periods_ps[clock],
-                of_truth.wrong_steps);
+                of_truth.wrong_steps, static_cast<long long>(trace.steps()),
+                fmt::format("{:.2e}", fmt::join(of_truth.products, " ")).c_str());
   }
   EXPECT_GT(wrong, 100);
 }
