@@ -1,0 +1,164 @@
+#include "inure/study/sweep_report.hpp"
+
+#include <fmt/format.h>
+
+#include "inure/report/json.hpp"
+#include "inure/report/table.hpp"
+
+namespace inure {
+namespace {
+
+std::string percent(double fraction) { return fmt::format("{:.2f}", 100 * fraction); }
+
+std::string mean_of(const std::optional<Interval>& interval) {
+  return interval ? percent(interval->mean) : "";
+}
+
+std::string half_width_of(const std::optional<Interval>& interval) {
+  return interval && interval->half_width ? percent(*interval->half_width) : "";
+}
+
+std::string count_of(const std::optional<Interval>& interval) {
+  return interval ? std::to_string(interval->n) : "";
+}
+
+std::string clock_text(double clock) { return fmt::format("{:.4f}", clock); }
+
+std::string reach_text(const char* network, const Reach& reach, const SweepPlan& plan) {
+  if (reach.clock && reach.at_least) {
+    return fmt::format("{}: good at every clock tested, up to {:.4g} f_STA\n", network,
+                       *reach.clock);
+  }
+  if (reach.clock) return fmt::format("{}: good up to {:.4g} f_STA\n", network, *reach.clock);
+  return fmt::format("{}: not good at the lowest clock tested, {:.4g} f_STA\n", network,
+                     plan.clocks.front());
+}
+
+std::string gain_text(const SweepSummary& summary) {
+  if (!summary.gain) return "Gain in clock: not known; test lower clocks\n";
+  const double gain = *summary.gain;
+  if (summary.before.at_least) return "Gain in clock: not known; test higher clocks\n";
+  return fmt::format("Gain in clock: {}{:.3f} ({:+.1f} %)\n",
+                     summary.after.at_least ? "at least " : "", gain, 100 * (gain - 1));
+}
+
+void add_interval(JsonLine& line, const char* name, const std::optional<Interval>& interval) {
+  if (!interval) return;
+  JsonLine object;
+  object.add("mean", interval->mean);
+  if (interval->half_width) object.add("half_width_95", *interval->half_width);
+  object.add("n", interval->n);
+  line.add(name, object);
+}
+
+void add_reach(JsonLine& line, const char* name, const Reach& reach) {
+  if (!reach.clock) return;
+  line.add(name, *reach.clock).add(std::string(name) + "_is_highest_tested", reach.at_least);
+}
+
+}  // namespace
+
+std::string sweep_text(const SweepPlan& plan, const SweepSummary& summary) {
+  std::vector<std::string> header{"clock / f_STA", "before %", "+-", "n"};
+  if (plan.retrain) header.insert(header.end(), {"after %", "+-", "n", "won back %"});
+  Table table(header);
+  for (const SweepRow& row : summary.rows) {
+    std::vector<std::string> cells{clock_text(row.clock), mean_of(row.before),
+                                   half_width_of(row.before), count_of(row.before)};
+    if (plan.retrain) {
+      cells.insert(cells.end(), {mean_of(row.after), half_width_of(row.after), count_of(row.after),
+                                 row.won_back ? fmt::format("{:.1f}", 100 * *row.won_back) : ""});
+    }
+    table.add(cells);
+  }
+  std::string text = table.text();
+  if (!summary.exact) return text;
+  text += fmt::format(
+      "\nWithout errors: {} %. A clock is good where the mean is within {:.2g} points of that, at "
+      "it and at all\nlower ones tested; +-: 95 % confidence interval (Student's t over n "
+      "seeds).\n",
+      percent(*summary.exact), 100 * kTolerance);
+  text += reach_text("Unprepared network", summary.before, plan);
+  if (!plan.retrain) return text;
+  return text + reach_text("Retrained network", summary.after, plan) + gain_text(summary);
+}
+
+std::string sweep_csv(const SweepSummary& summary) {
+  std::string text =
+      "clock,before,before_half_width_95,before_n,after,after_half_width_95,after_n,won_back,"
+      "exact\n";
+  for (const SweepRow& row : summary.rows) {
+    text += fmt::format("{},{},{},{},{},{},{},{},{}\n", clock_text(row.clock), mean_of(row.before),
+                        half_width_of(row.before), count_of(row.before), mean_of(row.after),
+                        half_width_of(row.after), count_of(row.after),
+                        row.won_back ? percent(*row.won_back) : "",
+                        summary.exact ? percent(*summary.exact) : "");
+  }
+  return text;
+}
+
+std::string sweep_json(const SweepSummary& summary) {
+  std::string text;
+  for (const SweepRow& row : summary.rows) {
+    JsonLine line;
+    line.add("event", "clock").add("clock", row.clock);
+    add_interval(line, "before", row.before);
+    add_interval(line, "after", row.after);
+    if (row.won_back) line.add("won_back", *row.won_back);
+    text += line.text() + "\n";
+  }
+  JsonLine line;
+  line.add("event", "summary");
+  if (summary.exact) line.add("exact", *summary.exact);
+  line.add("tolerance", kTolerance);
+  add_reach(line, "highest_good_clock_before", summary.before);
+  add_reach(line, "highest_good_clock_after", summary.after);
+  if (summary.gain) line.add("gain", *summary.gain);
+  return text + line.text() + "\n";
+}
+
+std::string sweep_plot(const SweepPlan& plan, const SweepSummary& summary, const std::string& title,
+                       const std::string& csv, const std::string& png) {
+  const auto quoted = [](const std::string& text) {  // gnuplot doubles quotes between single ones
+    std::string result;
+    for (const char c : text) result += c == '\'' ? "''" : std::string(1, c);
+    return "'" + result + "'";
+  };
+  std::string script = fmt::format(
+      "# Accuracy against clock; made by inure sweep. Run in its folder: gnuplot FILE\n"
+      "set datafile separator ','\n"
+      "set terminal pngcairo size 1350,840 font 'DejaVu Sans,17' background '#ffffff' linewidth "
+      "1.4\n"
+      "set output {}\n"
+      "set title {} noenhanced\n"
+      "set border 3 lc rgb '#555555'\n"
+      "set tics nomirror textcolor rgb '#333333'\n"
+      "set grid xtics ytics lt 1 lc rgb '#e0e0e0' lw 1\n"
+      "set offsets graph 0.03, graph 0.03, 0, 0\n"
+      "set yrange [0:100]\n"
+      "set xlabel 'clock relative to f_STA, the highest that static timing analysis allows' "
+      "noenhanced\n"
+      "set ylabel 'right answers (%)'\n"
+      "set key left bottom Left reverse spacing 1.4 noautotitle\n"
+      "csv = {}\n",
+      quoted(png), quoted(title), quoted(csv));
+  // Okabe and Ito's colours, told apart by the colour-blind too.
+  const auto series = [&](int column, const char* colour, int shape, const char* what) {
+    return fmt::format(
+        "csv skip 1 using 1:{0}:(valid({1}) ? column({1}) : 0) with yerrorlines lc rgb '{2}' lw "
+        "2.5 "
+        "pt {3} ps 1.6 title '{4}'",
+        column, column + 1, colour, shape, what);
+  };
+  script += "plot ";
+  if (summary.exact) {
+    script += fmt::format(
+        "{0} with lines lc rgb '#888888' lw 2 dt (8,6) title 'without errors: {0:.1f} %', \\\n  ",
+        100 * *summary.exact);
+  }
+  script += series(2, "#D55E00", 5, "before retraining");
+  if (plan.retrain) script += ", \\\n  " + series(5, "#0072B2", 7, "retrained at each clock");
+  return script + "\n";
+}
+
+}  // namespace inure

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+
+#include "inure/study/sweep.hpp"
+
+// What a sweep found, for people and for programs.
+namespace inure {
+
+// A row for each clock: means in per cent with their 95 % intervals, and the part of the loss that
+// was won back; then the headline: the highest good clocks before and after, and their ratio.
+std::string sweep_text(const SweepPlan& plan, const SweepSummary& summary);
+
+// A head line; then for each clock: clock, before, its half interval, its n, after, its half
+// interval, its n, won back, exact. Accuracies in per cent; what is not known is empty.
+std::string sweep_csv(const SweepSummary& summary);
+
+// JSON lines: one of "event": "clock" for each clock, then one of "event": "summary". Accuracies
+// from 0 to 1; what is not known is left out.
+std::string sweep_json(const SweepSummary& summary);
+
+// A script of gnuplot that, run in the folder of `csv`, draws it to `png`.
+std::string sweep_plot(const SweepPlan& plan, const SweepSummary& summary, const std::string& title,
+                       const std::string& csv, const std::string& png);
+
+}  // namespace inure

@@ -1,0 +1,239 @@
+#include "inure/study/sweep.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <map>
+
+#include "inure/base/error.hpp"
+#include "inure/base/file.hpp"
+#include "inure/study/sweep_report.hpp"
+
+namespace inure {
+namespace {
+
+using Network = SweepPoint::Network;
+using Clocks = std::vector<double>;
+
+template <typename Action>
+std::string error_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "(no error)";
+}
+
+TEST(Clocks, AreListsAndRanges) {
+  EXPECT_EQ(parse_clocks("1.05,1"), (Clocks{1, 1.05}));
+  EXPECT_EQ(parse_clocks("1.00:1.10:0.05"), (Clocks{1, 1.05, 1.1}));
+  EXPECT_EQ(parse_clocks("1:1.3:0.2,1.25"), (Clocks{1, 1.2, 1.25}));
+  EXPECT_EQ(parse_clocks("1:1.1:0.01").size(), 11u);
+  for (const char* bad : {"", "1,", "x", "1.0x", "0", "-1", "1:2", "1.2:1.1:0.1", "1:2:0",
+                          "1:2:1e-9", "1:2:3:4", "nan", "inf", "0.00001"}) {
+    EXPECT_NE(error_of([&] { parse_clocks(bad); }), "(no error)") << bad;
+  }
+}
+
+// A network that loses 30 points a tenth of a clock above f_STA before retraining, 2 after; seeds
+// differ by a point.
+double accuracy_of(const SweepPoint& point) {
+  if (point.network == Network::kExact) return 0.88;
+  const double over = (point.clock - 1) / 0.1;
+  const double seed = (static_cast<double>(point.seed) - 2) * 0.01;
+  return 0.88 - over * (point.network == Network::kBefore ? 0.30 : 0.02) + seed;
+}
+
+class SweepTest : public testing::Test {
+ protected:
+  SweepTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "inure-study-XXXXXX").string();
+    folder_ = mkdtemp(name.data());
+  }
+  ~SweepTest() override { std::filesystem::remove_all(folder_); }
+
+  SweepStore store(const SweepStore::Settings& settings = {{"model", "a"}}) {
+    return {folder_ / "sweep", settings};
+  }
+  static SweepPlan plan() {
+    SweepPlan plan;
+    plan.clocks = {1, 1.02, 1.04, 1.1};
+    plan.seeds = 3;
+    return plan;
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(SweepTest, RunsEveryPointOnceInOrder) {
+  std::vector<SweepPoint> ran;
+  std::size_t told = 0;
+  const auto points = sweep_points(plan());
+  EXPECT_EQ(points.size(), 1u + 2 * 4 * 3);
+  EXPECT_TRUE(run_sweep(
+      points, store(), [&](const SweepPoint& point) { return ran.push_back(point), 0.5; },
+      [&](std::size_t index, double accuracy, double) {
+        EXPECT_EQ(index, told++);
+        EXPECT_EQ(accuracy, 0.5);
+      }));
+  EXPECT_EQ(ran, points);
+  EXPECT_EQ(told, points.size());
+  EXPECT_TRUE(
+      run_sweep(points, store(), [](const SweepPoint&) -> double { throw Error("again"); }));
+}
+
+// Killed (an exception) and interrupted (nothing) at every point: no run is made twice, and the
+// result is that of a sweep in one go.
+TEST_F(SweepTest, GoesOnWhereItWasStopped) {
+  const auto points = sweep_points(plan());
+  std::map<std::string, int> runs;
+  bool kill = false, stop = true;
+  const RunPoint run = [&](const SweepPoint& point) -> std::optional<double> {
+    kill = !kill;
+    if (kill) throw Error("killed");
+    stop = !stop;
+    if (stop) return std::nullopt;
+    ++runs[point.name()];
+    return accuracy_of(point);
+  };
+  for (int tries = 0; tries < 1000; ++tries) {
+    try {
+      if (run_sweep(points, store(), run)) break;
+    } catch (const Error&) {
+    }
+  }
+  EXPECT_EQ(runs.size(), points.size());
+  for (const auto& [name, count] : runs) EXPECT_EQ(count, 1) << name;
+  const SweepStore whole(folder_ / "whole", {});
+  ASSERT_TRUE(run_sweep(points, whole, accuracy_of));
+  EXPECT_EQ(sweep_csv(summarise(plan(), store())), sweep_csv(summarise(plan(), whole)));
+}
+
+TEST_F(SweepTest, MoreClocksAndSeedsCostOnlyWhatIsNew) {
+  ASSERT_TRUE(run_sweep(sweep_points(plan()), store(), accuracy_of));
+  SweepPlan more = plan();
+  more.clocks.push_back(1.2);
+  more.seeds = 4;
+  int runs = 0;
+  ASSERT_TRUE(run_sweep(sweep_points(more), store(),
+                        [&](const SweepPoint& point) { return ++runs, accuracy_of(point); }));
+  EXPECT_EQ(runs, 2 * (5 * 4 - 4 * 3));
+}
+
+TEST_F(SweepTest, ChainsStartAtTheClockBefore) {
+  SweepPlan chained = plan();
+  chained.chain = true;
+  const auto points = sweep_points(chained);
+  std::optional<double> before;
+  for (const SweepPoint& point : points) {
+    if (point.network != Network::kAfter) continue;
+    if (point.clock == 1) before.reset();
+    EXPECT_EQ(point.start, before);
+    before = point.clock;
+  }
+}
+
+TEST_F(SweepTest, RefusesOtherSettingsAndDamage) {
+  store();
+  const std::string folder = (folder_ / "sweep").string();
+  EXPECT_EQ(error_of([&] {
+              store({{"model", "b"}});
+            }),
+            folder + ": holds a sweep with another model; name another folder, or remove this one");
+  store({{"solver", "s"}});  // more settings may come, those that are there stay
+  store({{"model", "a"}, {"solver", "s"}});
+  EXPECT_NE(error_of([&] { store({{"model", "a"}, {"solver", "t"}}); }), "(no error)");
+  const SweepPoint point{Network::kBefore, 1.02, 7, {}};
+  store().put(point, 0.123456789012345678, 1);
+  EXPECT_EQ(store().find(point), 0.123456789012345678);
+  EXPECT_EQ(store().find({Network::kAfter, 1.02, 7, {}}), std::nullopt);
+  const std::string file = folder + "/points/before_1.0200_seed7.txt";
+  for (const char* bad : {"", "accuracy", "accuracy 2", "seconds 1"}) {
+    write_file_atomically(file, bad);
+    EXPECT_EQ(error_of([&] { store().find(point); }).find(file), 0u) << bad;
+  }
+  EXPECT_NE(error_of([&] {
+              run_sweep({{Network::kExact, 0, 1, {}}}, store(),
+                        [](const SweepPoint&) { return std::nan(""); });
+            }).find("exact: an accuracy of nan"),
+            std::string::npos);
+}
+
+TEST_F(SweepTest, SummaryIsThatOfHandArithmetic) {
+  ASSERT_TRUE(run_sweep(sweep_points(plan()), store(), accuracy_of));
+  const SweepSummary summary = summarise(plan(), store());
+  EXPECT_EQ(summary.exact, 0.88);
+  ASSERT_EQ(summary.rows.size(), 4u);
+  const SweepRow& row = summary.rows[2];  // 1.04: 12 points lost, 0.8 after
+  EXPECT_NEAR(row.before->mean, 0.76, 1e-12);
+  EXPECT_NEAR(row.after->mean, 0.872, 1e-12);
+  EXPECT_EQ(row.after->n, 3);
+  EXPECT_NEAR(*row.after->half_width, 4.302653 * 0.01 / std::sqrt(3.0), 1e-6);
+  EXPECT_NEAR(*row.won_back, 0.112 / 0.12, 1e-12);
+  EXPECT_FALSE(summary.rows[0].won_back);  // nothing was lost
+  EXPECT_EQ(summary.before.clock, 1.0);    // 1.02 loses 6 points
+  EXPECT_FALSE(summary.before.at_least);
+  EXPECT_EQ(summary.after.clock, 1.04);  // 1.1 loses 2
+  EXPECT_NEAR(*summary.gain, 1.04, 1e-12);
+}
+
+TEST_F(SweepTest, AClockAboveABadOneIsNotReached) {
+  SweepPlan p = plan();
+  p.retrain = false;
+  p.seeds = 1;
+  ASSERT_TRUE(run_sweep(sweep_points(p), store(), [](const SweepPoint& point) {
+    return point.network == Network::kBefore && point.clock == 1.02 ? 0.5 : 0.88;
+  }));
+  const SweepSummary summary = summarise(p, store());
+  EXPECT_EQ(summary.before.clock, 1.0);
+  EXPECT_FALSE(summary.gain);
+}
+
+TEST_F(SweepTest, SaysAtLeastWhereTheHighestClockIsGood) {
+  SweepPlan p = plan();
+  p.clocks = {1, 1.02, 1.04};
+  ASSERT_TRUE(run_sweep(sweep_points(p), store(), accuracy_of));
+  const SweepSummary summary = summarise(p, store());
+  EXPECT_TRUE(summary.after.at_least);
+  EXPECT_NE(sweep_text(p, summary).find("Gain in clock: at least 1.040 (+4.0 %)"),
+            std::string::npos)
+      << sweep_text(p, summary);
+}
+
+TEST_F(SweepTest, ReportsWhatIsThere) {
+  SweepPlan p = plan();
+  p.clocks = {1, 1.04, 1.1};
+  ASSERT_TRUE(run_sweep(sweep_points(p), store(), accuracy_of));
+  const SweepSummary summary = summarise(p, store());
+  EXPECT_EQ(sweep_csv(summary),
+            "clock,before,before_half_width_95,before_n,after,after_half_width_95,after_n,won_back,"
+            "exact\n"
+            "1.0000,88.00,2.48,3,88.00,2.48,3,,88.00\n"
+            "1.0400,76.00,2.48,3,87.20,2.48,3,93.33,88.00\n"
+            "1.1000,58.00,2.48,3,86.00,2.48,3,93.33,88.00\n");
+  EXPECT_NE(sweep_json(summary).find("\"highest_good_clock_after\": 1.04,"), std::string::npos)
+      << sweep_json(summary);
+  const std::string text = sweep_text(p, summary);
+  EXPECT_NE(text.find("Retrained network: good up to 1.04 f_STA\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("Gain in clock: 1.040 (+4.0 %)\n"), std::string::npos) << text;
+}
+
+// A sweep that has only begun has a report too: rows without numbers.
+TEST_F(SweepTest, ReportsABeginning) {
+  const SweepSummary empty = summarise(plan(), store());
+  EXPECT_FALSE(empty.exact);
+  EXPECT_EQ(empty.rows.size(), 4u);
+  sweep_text(plan(), empty), sweep_json(empty);
+  EXPECT_NE(sweep_csv(empty).find("1.0200,,,,,,,,\n"), std::string::npos) << sweep_csv(empty);
+  store().put({Network::kExact, 0, 1, {}}, 0.88, 1);
+  store().put({Network::kBefore, 1, 2, {}}, 0.88, 1);
+  const SweepSummary begun = summarise(plan(), store());
+  EXPECT_EQ(begun.rows[0].before->n, 1);
+  EXPECT_EQ(begun.before.clock, 1.0);
+  EXPECT_FALSE(begun.before.at_least);
+}
+
+}  // namespace
+}  // namespace inure
