@@ -1,0 +1,290 @@
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <unordered_map>
+
+#include "inure/base/error.hpp"
+#include "inure/base/random.hpp"
+#include "inure/timing/fit.hpp"
+#include "inure/timing/lane_simulator.hpp"
+
+namespace inure::timing {
+namespace {
+
+constexpr std::uint64_t kSeed = 0x73756D73u;
+constexpr int kSkipped = 8;  // cycles until all registers hold something of the operands
+constexpr int kMaxDeltas = 64;
+constexpr std::uint64_t kFewTrials = 1000;
+
+std::size_t index(int i) { return static_cast<std::size_t>(i); }
+
+// A sequence of numbers from which many readers take pieces, each beginning elsewhere.
+class Pool {
+ public:
+  Pool(std::uint32_t id, double deviation, double mean, double correlation, bool relu) {
+    RandomStream random(kSeed, RandomPurpose::kErrors, id, 1);
+    double z = random.gaussian();
+    const double fresh = std::sqrt(1 - correlation * correlation);
+    for (std::int8_t& value : values_) {
+      z = correlation * z + fresh * random.gaussian();
+      const double x = std::clamp(std::round((z + mean) * deviation), -128.0, 127.0);
+      value = static_cast<std::int8_t>(relu ? std::max(x, 0.0) : x);
+    }
+  }
+
+  std::int8_t at(std::uint32_t position) const { return values_[position % kLength]; }
+
+ private:
+  static constexpr std::uint32_t kLength = 65536;
+  std::array<std::int8_t, kLength> values_;
+};
+
+// Synthetic operands of many sequences; each is a mix of its own.
+class OperandMix {
+ public:
+  OperandMix(int sequences, bool negative_activations) {
+    std::uint32_t id = 0;
+    for (const double deviation : {12, 25, 40, 60}) {
+      for (const double correlation : {0.0, 0.7}) {
+        activations_.emplace_back(id++, deviation, 0, correlation, true);
+        if (negative_activations) activations_.emplace_back(id++, deviation, 0, correlation, false);
+      }
+    }
+    for (const double deviation : {12, 25, 40}) {
+      for (const double mean : {-0.1, 0.0, 0.1})
+        weights_.emplace_back(id++, deviation, mean, 0, false);
+    }
+    for (int s = 0; s < sequences; ++s) sequences_.push_back(sequence(s));
+  }
+
+  void begin(int s, int cycle) {
+    Sequence& what = sequences_[index(s)];
+    what.first = (cycle + what.phase) % what.steps == 0;
+  }
+  bool first(int s) const { return sequences_[index(s)].first; }
+  std::int8_t activation(int s, int element, int cycle) const {
+    return activations_[sequences_[index(s)].activations].at(offset(s, element, 0, cycle));
+  }
+  std::int8_t weight(int s, int element, int cycle) const {
+    return weights_[sequences_[index(s)].weights].at(offset(s, element, 1, cycle));
+  }
+
+ private:
+  struct Sequence {
+    std::size_t activations, weights;
+    int steps, phase;
+    std::uint32_t offset;
+    bool first = false;
+  };
+
+  Sequence sequence(int s) const {
+    static constexpr std::array kSteps = {25, 75, 150, 400, 800, 1200};
+    const PhiloxBlock random = philox(
+        {static_cast<std::uint32_t>(s), static_cast<std::uint32_t>(RandomPurpose::kErrors), 0, 0},
+        philox_key(kSeed));
+    const auto of = [](std::uint32_t word, std::size_t count) { return word % count; };
+    const int steps = kSteps[of(random[2] >> 8, kSteps.size())];
+    return {of(random[0], activations_.size()), of(random[1], weights_.size()), steps,
+            static_cast<int>(of(random[3], index(steps))), random[0] >> 8};
+  }
+
+  // Readers far apart: a multiplier has its own pieces of both pools.
+  std::uint32_t offset(int s, int element, std::uint32_t side, int cycle) const {
+    return sequences_[index(s)].offset +
+           (2 * static_cast<std::uint32_t>(element) + side) * 0x9E37u +
+           static_cast<std::uint32_t>(cycle);
+  }
+
+  std::vector<Pool> activations_, weights_;
+  std::vector<Sequence> sequences_;
+};
+
+// The signs by which a step is classed: the right sums of a sequence.
+struct Sums {
+  std::uint32_t accumulator = 0, accumulator_before = 0, sum = 0, sum_before = 0;
+
+  void step(bool first, int products) {
+    sum_before = first ? 0 : sum;
+    accumulator_before = first ? 0 : accumulator;
+    accumulator = first ? 0 : accumulator + sum;
+    sum = static_cast<std::uint32_t>(products);
+  }
+  int sum_class() const {
+    return static_cast<int>(accumulator >> 31 << 3 | sum >> 31 << 2 |
+                            accumulator_before >> 31 << 1 | sum_before >> 31);
+  }
+};
+
+using Deltas = std::unordered_map<std::int32_t, std::uint32_t>;
+
+struct Counts {
+  std::array<std::uint64_t, kSumClasses> trials{};
+  std::array<Deltas, kSumClasses> deltas;
+};
+
+void add(ErrorClass& what, const Deltas& deltas, std::uint64_t trials) {
+  std::vector<std::pair<std::int32_t, std::uint32_t>> list(deltas.begin(), deltas.end());
+  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) {
+    return a.second != b.second ? a.second > b.second : a.first < b.first;
+  });
+  double errors = 0;
+  for (const auto& [delta, count] : list) errors += count;
+  what.set_rate(errors / static_cast<double>(trials));
+  what.set_trials(trials);
+  list.resize(std::min<std::size_t>(list.size(), kMaxDeltas));
+  for (const auto& [delta, count] : list) {
+    what.add_delta(delta);
+    what.add_count(count);
+  }
+}
+
+RegisterProfile profile_of(const Counts& counts) {
+  RegisterProfile profile;
+  double errors = 0, trials = 0;
+  for (std::size_t c = 0; c < kSumClasses; ++c) {
+    Deltas deltas = counts.deltas[c];
+    for (const auto& [delta, count] : deltas) errors += count;
+    std::uint64_t of_class = counts.trials[c];
+    trials += static_cast<double>(of_class);
+    if (of_class < kFewTrials) {  // the wider class: those with the same upper two signs
+      for (std::size_t other = c & 12; other < (c & 12) + 4; ++other) {
+        if (other == c) continue;
+        for (const auto& [delta, count] : counts.deltas[other]) deltas[delta] += count;
+        of_class += counts.trials[other];
+      }
+    }
+    if (deltas.empty()) continue;
+    ErrorClass& what = *profile.add_error_class();
+    what.set_id(static_cast<std::uint32_t>(c));
+    add(what, deltas, of_class);
+  }
+  profile.set_rate(trials > 0 ? errors / trials : 0);
+  return profile;
+}
+
+// One lane under way.
+class MixRun {
+ public:
+  MixRun(const LaneSimulator& lane, bool negative_activations)
+      : lane_(lane),
+        run_(lane, lane.side_by_side()),
+        mix_(run_.sequences(), negative_activations),
+        sums_(index(run_.sequences())),
+        wrong_products_(index(lane.vec_size())) {}
+
+  LaneFit run(int cycles) {
+    for (int cycle = 0; cycle < cycles; ++cycle) {
+      set_operands(cycle);
+      run_.cycle();
+      if (cycle < kSkipped) continue;
+      if (lane_.sum() >= 0) count(lane_.sum(), cycle, sum_);
+      count(lane_.accumulator(), cycle, accumulator_);
+      for (int e = 0; e < lane_.vec_size(); ++e) wrong_products_[index(e)] += wrong(e);
+    }
+    LaneFit fit{profile_of(sum_), profile_of(accumulator_), {}, 0};
+    fit.wrong_steps = fit.sum.rate() + fit.accumulator.rate();
+    const double trials = static_cast<double>(std::max(cycles - kSkipped, 1)) * run_.sequences();
+    for (const std::int64_t wrong : wrong_products_) {
+      fit.products.push_back(static_cast<double>(wrong) / trials);
+      fit.wrong_steps += fit.products.back();
+    }
+    return fit;
+  }
+
+ private:
+  static constexpr int kHistory = 16;  // more cycles than from the ports to an accumulator
+
+  std::vector<std::uint8_t>& classes(int cycle) { return history_[index(cycle % kHistory)]; }
+
+  void set_operands(int cycle) {
+    auto& now = classes(cycle);
+    now.resize(sums_.size());
+    for (int s = 0; s < run_.sequences(); ++s) {
+      mix_.begin(s, cycle);
+      run_.set_first(s, mix_.first(s));
+      int products = 0;
+      for (int e = 0; e < lane_.vec_size(); ++e) {
+        const std::int8_t a = mix_.activation(s, e, cycle), b = mix_.weight(s, e, cycle);
+        run_.activations(s)[e] = a;
+        run_.weights(s)[e] = b;
+        products += a * b;
+      }
+      sums_[index(s)].step(mix_.first(s), products);
+      now[index(s)] = static_cast<std::uint8_t>(sums_[index(s)].sum_class());
+    }
+  }
+
+  void count(int word, int cycle, Counts& counts) {
+    const auto& of_step = classes(cycle - lane_.cycles_to(word));
+    for (const std::uint8_t c : of_step) ++counts.trials[c];
+    run_.find_errors(word, errors_);
+    for (const auto& error : errors_) {
+      if (error.sequence >= run_.sequences()) break;
+      ++counts.deltas[of_step[index(error.sequence)]][error.delta];
+    }
+  }
+
+  std::int64_t wrong(int element) const {
+    const LaneSimulator::Block lanes = run_.wrong(lane_.product(element));
+    std::int64_t count = 0;
+    for (int word = 0; word < run_.sequences() / 64; ++word) {
+      count += std::popcount(lanes[index(word)]);
+    }
+    return count;
+  }
+
+  const LaneSimulator& lane_;
+  LaneSimulator::Run run_;
+  OperandMix mix_;
+  std::vector<Sums> sums_;
+  std::array<std::vector<std::uint8_t>, kHistory> history_;
+  std::vector<LaneSimulator::Run::Error> errors_;
+  Counts sum_, accumulator_;
+  std::vector<std::int64_t> wrong_products_;
+};
+
+}  // namespace
+
+void check_sums(const Netlist& netlist, int vec_size, int critical_ps) {
+  constexpr int kCycles = 60;
+  const LaneSimulator lane(netlist, vec_size, critical_ps);
+  LaneSimulator::Run run(lane, 64);
+  OperandMix mix(64, true);
+  std::vector<std::vector<std::uint32_t>> right;  // [cycle][sequence]
+  for (int cycle = 0; cycle < kCycles; ++cycle) {
+    auto& sums = right.emplace_back(64);
+    for (int s = 0; s < 64; ++s) {
+      mix.begin(s, cycle);
+      const bool first = cycle == 0 || mix.first(s);
+      run.set_first(s, first);
+      sums[index(s)] = first ? 0 : right[index(cycle - 1)][index(s)];
+      for (int e = 0; e < vec_size; ++e) {
+        run.activations(s)[e] = mix.activation(s, e, cycle);
+        run.weights(s)[e] = mix.weight(s, e, cycle);
+        sums[index(s)] += static_cast<std::uint32_t>(run.activations(s)[e] * run.weights(s)[e]);
+      }
+    }
+    run.cycle();
+    const int step = cycle - lane.cycles_to(lane.accumulator());
+    if (step < 0) continue;
+    for (int s = 0; s < 64; ++s) {
+      const auto expected = static_cast<std::int32_t>(right[index(step)][index(s)]);
+      const std::int32_t captured = run.captured(lane.accumulator(), s);
+      if (captured != expected) {
+        fail(
+            "design: at a safe clock its accumulator holds {} in step {}; expected {}, the sum of "
+            "products since `first`",
+            captured, step, expected);
+      }
+    }
+  }
+}
+
+LaneFit fit_sums(const Netlist& netlist, int vec_size, int period_ps, bool negative_activations,
+                 int cycles) {
+  const LaneSimulator lane(netlist, vec_size, period_ps);
+  return MixRun(lane, negative_activations).run(cycles);
+}
+
+}  // namespace inure::timing
