@@ -83,6 +83,7 @@ int run(int argc, char** argv) {
   add_convert_command(app);
   add_devices_command(app);
   add_stage_command(app);
+  add_characterize_command(app);
   add_trace_command(app);
 
   std::vector<std::string> arguments = two_dashes(argc, argv);
