@@ -16,20 +16,35 @@ namespace inure {
 // may have, are dropped.
 class ExceptionSet {
  public:
-  ExceptionSet(ProductTable::Clock clock, bool negative_activations);
+  ExceptionSet(const ProductTable::Clock& clock, bool negative_activations);
 
   bool negative_activations() const { return negative_activations_; }
-  std::size_t size() const { return clock_.exceptions.size(); }
+  std::size_t size() const { return keys_.size(); }
 
-  std::span<const ProductTable::Exception> of_weights(unsigned pair) const {
-    return {clock_.exceptions.data() + clock_.first[pair],
-            clock_.exceptions.data() + clock_.first[pair + 1]};
+  // Pairs of activations as this set numbers them: those of 0 to 127 lie closer together.
+  unsigned key(unsigned activations) const {
+    return negative_activations_ ? activations : compact(activations);
+  }
+  static unsigned compact(unsigned activations) {
+    return (activations >> 8) << 7 | (activations & 127);
+  }
+  static constexpr unsigned kCompactPairs = 1 << 14;
+
+  // Ascending by key.
+  struct List {
+    const std::uint16_t* keys;
+    const std::uint16_t* deltas;  // modulo 2^16
+    std::uint32_t count;
+  };
+  List of_weights(unsigned pair) const {
+    const std::uint32_t first = first_[pair];
+    return {keys_.data() + first, deltas_.data() + first, first_[pair + 1] - first};
   }
   struct OfActivations {
     std::uint16_t weights = 0, delta = 0;
   };
   // Sorted at the first use; from any thread.
-  std::span<const OfActivations> of_activations(unsigned pair) const;
+  std::span<const OfActivations> of_activations(unsigned activations) const;
 
   // What to add to the product of these operands; 0 where it is right. The plain way.
   std::int32_t delta(unsigned activations, unsigned weights) const;
@@ -41,11 +56,12 @@ class ExceptionSet {
   }
 
  private:
-  ProductTable::Clock clock_;
+  std::vector<std::uint16_t> keys_, deltas_;
+  std::vector<std::uint32_t> first_;  // by pair of weights, and one more
   bool negative_activations_;
   mutable std::once_flag transposed_;
   mutable std::vector<OfActivations> by_activations_;
-  mutable std::vector<std::uint64_t> first_of_activations_;
+  mutable std::vector<std::uint32_t> first_of_activations_;
 };
 
 }  // namespace inure

@@ -1,10 +1,12 @@
 #include "inure/errors/product_errors.hpp"
 
 #include <algorithm>
-#include <limits>
+#include <vector>
 
-#include "inure/base/error.hpp"
+#include "inure/base/clones.hpp"
 #include "inure/base/parallel.hpp"
+#include "inure/errors/pair_filter.hpp"
+#include "inure/errors/stage_taps.hpp"
 #include "inure/errors/vector_product_errors.hpp"
 
 // A wrong product needs a pair of activations that meets a pair of weights. Neighbouring taps of a
@@ -13,13 +15,10 @@
 //   1. the pairs of activations that occur in the batch are marked;
 //   2. the exceptions of every weight pair of the channel are gone through; those whose activations
 //      occur become a list for each pair of activations: which output, how much;
-//   3. every position of every image looks its pair up and adds its list.
+//   3. every position of every image whose pair has a list adds it.
 // Lookups grow with positions, not with products; the rest with the number of errors.
 namespace inure {
 namespace {
-
-constexpr unsigned kPairs = ProductTable::kPairs;
-constexpr unsigned kSignBits = 0x8080;  // of a pair of activations
 
 // How a tap's previous step lies to it. A "channel" may be one of the padding behind the last.
 enum class Before {
@@ -35,17 +34,32 @@ struct Work {
   int phase_y = 0, phase_x = 0;  // input rows and columns modulo the stride
 };
 
-// What is looked up by pair of activations.
+int vectors(const LaneGeometry& g) { return g.steps / (g.kernel * g.kernel); }
+
+INURE_CLONES
+void join_pairs(const std::uint8_t* before, const std::uint8_t* now, int count, int stride,
+                int shift, std::uint16_t* keys) {
+  if (stride == 1) {
+    for (int x = 0; x < count; ++x) {
+      keys[x] = static_cast<std::uint16_t>(before[x] << shift | now[x]);
+    }
+    return;
+  }
+  for (int x = 0; x < count; ++x) {
+    keys[x] = static_cast<std::uint16_t>(before[x * stride] << shift | now[x * stride]);
+  }
+}
+
+// One kind of taps of one input channel: lists of what is wrong by pair of activations. Pairs are
+// ExceptionSet's keys.
 class Join {
  public:
-  Join() : state_(kPairs), first_(kPairs), count_(kPairs) {}
-
-  void build(const TimingLanes& lanes, const std::string& layer, const BatchOperands& batch,
+  void build(const TimingLanes& lanes, const BatchOperands& batch, const StageTaps& taps,
              const Work& work);
-  void apply(int image, std::uint32_t* sums) const;
+  // Row `row` of an image's positions; sums: the image's. Nothing where there is no such row.
+  void apply(int image, int row, std::uint32_t* sums) const;
 
  private:
-  enum State : std::uint8_t { kAbsent, kOccurs, kErrs };
   struct Entry {
     std::int32_t offset;  // of the sum, from the position's
     std::int32_t packed;  // delta * 256 + ky * 16 + kx, these in strides
@@ -53,45 +67,64 @@ class Join {
     int ky() const { return packed >> 4 & 15; }
     int kx() const { return packed & 15; }
   };
+  struct List {  // of one output channel at one tap
+    std::int32_t offset;
+    std::uint16_t weights;
+    std::uint8_t tap;  // ky * 16 + kx, in strides
+    ExceptionSet::List exceptions;
+    std::uint32_t kept_end;  // those whose activations occur end here in kept_
+  };
+  struct Range {
+    std::uint32_t first = 0, count = 0;
+  };
+  struct Hit {  // a position whose pair has entries
+    std::uint16_t x, key;
+  };
 
   void lay_out(const BatchOperands& batch);
-  void collect_keys(const BatchOperands& batch);
-  void keys_of_image(const BatchOperands& batch, int image, std::uint16_t* keys) const;
-  void check_signs(const std::string& layer) const;
-  void find_exceptions(const TimingLanes& lanes, const BatchOperands& batch);
-  void of_tap(const TimingLanes& lanes, const BatchOperands& batch, int ky, int kx);
+  void collect_keys(const BatchOperands& batch, const StageTaps& taps);
+  void mark_keys();
+  void find_lists(const TimingLanes& lanes, const StageTaps& taps);
+  void add_lists(const TimingLanes& lanes, const StageTaps& taps, int ky, int kx);
+  void keep_exceptions();
   void sort_entries();
-  void add_at_edge(int y, int x, unsigned key, std::uint32_t* sums) const;
+  void find_hits(int images);
+  void add_at_edge(int y, int x, const Range& range, std::uint32_t* sums) const;
 
   const LaneGeometry* g_ = nullptr;
   Work work_;
+  bool negative_ = true;
   int rows_ = 0, columns_ = 0;            // positions of one image
   int first_row_ = 0, first_column_ = 0;  // those before have no step before
   int last_ky_ = 0, last_kx_ = 0;         // the largest of the phase, in strides
-  int c_before_ = 0, dy_ = 0, dx_ = 0;  // the step before: its channel, and where from the position
-  std::vector<std::uint16_t> keys_;     // [images][rows][columns]
-  std::vector<std::uint8_t> state_;
-  std::vector<std::uint32_t> first_, count_;
-  std::vector<std::uint16_t> touched_;  // keys with entries
-  std::vector<std::pair<std::uint16_t, Entry>> found_;
-  std::vector<Entry> entries_;  // by key
+  int c_before_ = 0, dy_ = 0, dx_ = 0;    // the step before: channel, and where from the position
+
+  std::vector<std::uint16_t> keys_;  // [images][rows][columns]
+  std::vector<std::uint8_t> seen_;   // by key; then: has entries
+  std::vector<std::uint32_t> bits_;  // seen_ as bits
+  std::vector<List> lists_;
+  std::vector<std::uint32_t> kept_;  // key + delta * 65536
+  std::vector<Range> ranges_;        // by key: in entries_
+  std::vector<std::uint16_t> touched_;
+  std::vector<Entry> entries_;
+  std::vector<Hit> hits_;
+  std::vector<std::uint32_t> row_hits_;  // [images][rows], and one more: where a row's begin
 };
 
-int vectors(const LaneGeometry& g) { return g.steps / (g.kernel * g.kernel); }
-
-void Join::build(const TimingLanes& lanes, const std::string& layer, const BatchOperands& batch,
+void Join::build(const TimingLanes& lanes, const BatchOperands& batch, const StageTaps& taps,
                  const Work& work) {
   g_ = batch.geometry;
   work_ = work;
+  negative_ = lanes.negative_activations;
   lay_out(batch);
-  for (const std::uint16_t key : touched_) count_[key] = 0;  // of the work before
-  touched_.clear();
-  found_.clear();
-  std::fill(state_.begin(), state_.end(), kAbsent);
-  collect_keys(batch);
-  if (!lanes.negative_activations) check_signs(layer);
-  find_exceptions(lanes, batch);
+  collect_keys(batch, taps);
+  find_lists(lanes, taps);
+  hits_.clear();
+  if (lists_.empty()) return;
+  mark_keys();
+  keep_exceptions();
   sort_entries();
+  find_hits(batch.images);
 }
 
 void Join::lay_out(const BatchOperands& batch) {
@@ -131,102 +164,147 @@ void Join::lay_out(const BatchOperands& batch) {
   }
 }
 
-void Join::keys_of_image(const BatchOperands& batch, int image, std::uint16_t* keys) const {
+void Join::collect_keys(const BatchOperands& batch, const StageTaps& taps) {
   const LaneGeometry& g = *g_;
-  const std::uint8_t* plane = batch.plane(image, work_.group);
-  const std::int64_t pixel = g.group_channels, row = std::int64_t{batch.width} * pixel;
-  const bool now_real = work_.c < g.group_channels, before_real = c_before_ < g.group_channels;
-  for (int r = first_row_; r < rows_; ++r) {
-    const int y = work_.phase_y + r * g.stride;
-    const std::uint8_t* now = plane + y * row + work_.phase_x * pixel + work_.c;
-    const std::uint8_t* before =
-        plane + (y + dy_) * row + (work_.phase_x + dx_) * pixel + c_before_;
-    const std::int64_t step = g.stride * pixel;
-    for (int x = first_column_; x < columns_; ++x) {
-      const std::uint8_t* b = before + x * step;
-      if (work_.before == Before::kPixel && x == 0) {
-        if (r == 0) continue;
-        // The last pixel of the row above.
-        b = plane + (y - g.stride + g.kernel - 1) * row +
-            ((g.width - 1) * g.stride + g.kernel - 1) * pixel + c_before_;
+  const int s = g.stride, shift = negative_ ? 8 : 7;
+  const std::int64_t image_size = std::int64_t{batch.height} * batch.width;
+  const std::uint8_t* plane = taps.plane(work_.group, work_.c);
+  const std::uint8_t* plane_before = taps.plane(work_.group, c_before_);
+  // Positions without a step before count as (0, 0): harmless, they are not looked up.
+  keys_.assign(std::size_t(rows_) * columns_ * batch.images, 0);
+  std::uint16_t* keys = keys_.data();
+  for (int n = 0; n < batch.images; ++n, plane += image_size, plane_before += image_size) {
+    for (int r = 0; r < rows_; ++r, keys += columns_) {
+      if (r < first_row_) continue;
+      const int y = work_.phase_y + r * s, x = work_.phase_x + first_column_ * s;
+      const std::uint8_t* now = plane + std::int64_t{y} * batch.width + x;
+      const std::uint8_t* before = plane_before + std::int64_t{y + dy_} * batch.width + x + dx_;
+      if (work_.before != Before::kPixel) {
+        join_pairs(before, now, columns_ - first_column_, s, shift, keys + first_column_);
+        continue;
       }
-      const unsigned previous = before_real ? *b : 128u, current = now_real ? now[x * step] : 128u;
-      keys[r * columns_ + x] = static_cast<std::uint16_t>((previous << 8 | current) ^ kSignBits);
+      join_pairs(before + s, now + s, columns_ - 1, s, shift, keys + 1);
+      if (r == 0) continue;
+      // The last pixel of the row above comes before the first one.
+      const std::int64_t above =
+          std::int64_t{y - s + g.kernel - 1} * batch.width + (g.width - 1) * s + g.kernel - 1;
+      join_pairs(plane_before + above, now, 1, s, shift, keys);
     }
   }
 }
 
-void Join::collect_keys(const BatchOperands& batch) {
-  const std::size_t size = static_cast<std::size_t>(rows_) * columns_;
-  keys_.assign(size * batch.images, 0);
-  for (int n = 0; n < batch.images; ++n) keys_of_image(batch, n, keys_.data() + n * size);
-  // Positions without a step before count as (0, 0) here: harmless, they are not looked up.
-  for (const std::uint16_t key : keys_) state_[key] = kOccurs;
-}
-
-void Join::check_signs(const std::string& layer) const {
-  unsigned all = 0;
-  for (const std::uint16_t key : keys_) all |= key;
-  if ((all & kSignBits) != 0) {
-    fail(
-        "errors: timing: layer \"{}\" has negative activations, and the profile or its tables "
-        "know only 0 to 127; make them without --relu",
-        layer);
+void Join::mark_keys() {
+  const std::size_t pairs = negative_ ? ProductTable::kPairs : ExceptionSet::kCompactPairs;
+  seen_.assign(pairs, 0);
+  for (const std::uint16_t key : keys_) seen_[key] = 1;
+  bits_.resize(pairs / 32);
+  for (std::size_t word = 0; word < bits_.size(); ++word) {
+    std::uint32_t all = 0;
+    for (std::size_t i = 0; i < 32; ++i) all |= std::uint32_t{seen_[word * 32 + i]} << i;
+    bits_[word] = all;
   }
 }
 
-void Join::find_exceptions(const TimingLanes& lanes, const BatchOperands& batch) {
+void Join::find_lists(const TimingLanes& lanes, const StageTaps& taps) {
+  lists_.clear();
   const int s = g_->stride;
   for (int ky = work_.phase_y; ky <= work_.phase_y + last_ky_ * s; ky += s) {
     if (work_.before == Before::kRowAbove && ky == 0) continue;
     for (int kx = work_.phase_x; kx <= work_.phase_x + last_kx_ * s; kx += s) {
       if (work_.before == Before::kLeft && kx == 0) continue;
-      of_tap(lanes, batch, ky, kx);
+      add_lists(lanes, taps, ky, kx);
     }
   }
 }
 
-void Join::of_tap(const TimingLanes& lanes, const BatchOperands& batch, int ky, int kx) {
+void Join::add_lists(const TimingLanes& lanes, const StageTaps& taps, int ky, int kx) {
   const LaneGeometry& g = *g_;
-  const int v = work_.c % g.vec_size;
-  const bool now_real = work_.c < g.group_channels, before_real = c_before_ < g.group_channels;
   int ky_before = g.kernel - 1, kx_before = g.kernel - 1;
   if (work_.before == Before::kLeft) ky_before = ky, kx_before = kx - 1;
   if (work_.before == Before::kRowAbove) ky_before = ky - 1;
+  const std::int8_t* before = taps.weights(work_.group, c_before_, ky_before, kx_before);
+  const std::int8_t* now = taps.weights(work_.group, work_.c, ky, kx);
+  const int v = work_.c % g.vec_size, first = work_.group * g.out_per_group;
   const int down = ky / g.stride, right = kx / g.stride;
+  const std::int32_t offset = first - (down * g.width + right) * g.channels;
+  const auto tap = static_cast<std::uint8_t>(down * 16 + right);
+  const std::size_t kinds = lanes.lanes.size();
   for (int i = 0; i < g.out_per_group; ++i) {
-    const int m = work_.group * g.out_per_group + i;
-    const int before = before_real ? batch.weight(m, c_before_, ky_before, kx_before) : 0;
-    const int now = now_real ? batch.weight(m, work_.c, ky, kx) : 0;
-    const auto pair = static_cast<unsigned>(ProductTable::pair(before, now));
-    const TimingLanes::Lane& lane = lanes.lanes[g.lane(m) % lanes.lanes.size()];
-    for (const auto& exception : lane.products[v]->of_weights(pair)) {
-      if (state_[exception.operands] == kAbsent) continue;
-      const int delta = ExceptionSet::signed_delta(exception.operands, pair, exception.delta);
-      found_.push_back(
-          {exception.operands,
-           {m - (down * g.width + right) * g.channels, delta * 256 + down * 16 + right}});
+    const auto pair = static_cast<unsigned>(ProductTable::pair(before[i], now[i]));
+    const std::size_t lane = kinds == 1 ? 0 : g.lane(first + i) % kinds;
+    const ExceptionSet::List list = lanes.lanes[lane].products[v]->of_weights(pair);
+    if (list.count == 0) continue;
+    lists_.push_back({offset + i, static_cast<std::uint16_t>(pair), tap, list, 0});
+  }
+}
+
+void Join::keep_exceptions() {
+  constexpr std::size_t kAhead = 24;  // lists that are on their way from memory
+  std::uint32_t kept = 0;
+  for (std::size_t i = 0; i < lists_.size(); ++i) {
+    if (i + kAhead < lists_.size()) {
+      const ExceptionSet::List& later = lists_[i + kAhead].exceptions;
+      __builtin_prefetch(later.keys);
+      __builtin_prefetch(later.deltas);
     }
+    const ExceptionSet::List& list = lists_[i].exceptions;
+    if (kept_.size() < kept + list.count + 16) kept_.resize(2 * (kept + list.count) + 1024);
+    kept += filter_pairs(list.keys, list.deltas, list.count, bits_.data(), kept_.data() + kept);
+    lists_[i].kept_end = kept;
   }
 }
 
 void Join::sort_entries() {
-  for (const auto& [key, entry] : found_) {
-    if (count_[key]++ == 0) touched_.push_back(key);
+  ranges_.resize(seen_.size());
+  for (const std::uint16_t key : touched_) ranges_[key] = {};  // of the work before
+  touched_.clear();
+  const std::uint32_t kept = lists_.back().kept_end;
+  for (std::uint32_t i = 0; i < kept; ++i) {
+    const auto key = static_cast<std::uint16_t>(kept_[i]);
+    if (ranges_[key].count++ == 0) touched_.push_back(key);
   }
   std::uint32_t next = 0;
   for (const std::uint16_t key : touched_) {
-    first_[key] = next;
-    next += count_[key];
-    state_[key] = kErrs;
+    ranges_[key].first = next;
+    next += ranges_[key].count;
+    ranges_[key].count = 0;
   }
-  entries_.resize(found_.size());
-  for (const auto& [key, entry] : found_) entries_[first_[key]++] = entry;
-  for (const std::uint16_t key : touched_) first_[key] -= count_[key];
+  if (entries_.size() < kept) entries_.resize(2 * std::size_t{kept});
+  std::uint32_t i = 0;
+  for (const List& list : lists_) {
+    for (; i < list.kept_end; ++i) {
+      Range& range = ranges_[kept_[i] & 0xFFFF];
+      const unsigned key = kept_[i] & 0xFFFF, activation = negative_ ? key : key & 127;
+      const int delta = ExceptionSet::signed_delta(activation, list.weights,
+                                                   static_cast<std::uint16_t>(kept_[i] >> 16));
+      entries_[range.first + range.count++] = {list.offset, delta * 256 + list.tap};
+    }
+  }
 }
 
-void Join::add_at_edge(int y, int x, unsigned key, std::uint32_t* sums) const {
-  for (std::uint32_t i = first_[key]; i < first_[key] + count_[key]; ++i) {
+void Join::find_hits(int images) {
+  std::fill(seen_.begin(), seen_.end(), 0);
+  for (const std::uint16_t key : touched_) seen_[key] = 1;
+  hits_.resize(keys_.size() + 1);
+  row_hits_.resize(std::size_t(images) * rows_ + 1);
+  std::uint32_t count = 0;
+  const std::uint16_t* keys = keys_.data();
+  for (std::size_t row = 0; row + 1 < row_hits_.size(); ++row, keys += columns_) {
+    row_hits_[row] = count;
+    const int y = static_cast<int>(row) % rows_;
+    if (y < first_row_) continue;
+    const int first = work_.before == Before::kPixel && y == 0 ? 1 : first_column_;
+    for (int x = first; x < columns_; ++x) {
+      hits_[count] = {static_cast<std::uint16_t>(x), keys[x]};
+      count += seen_[keys[x]];
+    }
+  }
+  row_hits_.back() = count;
+  hits_.resize(count);
+}
+
+void Join::add_at_edge(int y, int x, const Range& range, std::uint32_t* sums) const {
+  for (std::uint32_t i = range.first; i < range.first + range.count; ++i) {
     const Entry& e = entries_[i];
     const int out_y = y - e.ky(), out_x = x - e.kx();
     if (out_y < 0 || out_y >= g_->height || out_x < 0 || out_x >= g_->width) continue;
@@ -235,42 +313,42 @@ void Join::add_at_edge(int y, int x, unsigned key, std::uint32_t* sums) const {
   }
 }
 
-void Join::apply(int image, std::uint32_t* sums) const {
-  if (touched_.empty()) return;
+void Join::apply(int image, int y, std::uint32_t* sums) const {
+  if (hits_.empty() || y >= rows_) return;
   const LaneGeometry& g = *g_;
-  const std::uint16_t* keys = keys_.data() + std::int64_t{image} * rows_ * columns_;
-  for (int y = first_row_; y < rows_; ++y) {
-    const std::uint16_t* row = keys + std::int64_t{y} * columns_;
-    const bool inside_row = y >= last_ky_ && y < g.height;
-    const int first = work_.before == Before::kPixel && y == 0 ? 1 : first_column_;
-    for (int x = first; x < columns_; ++x) {
-      const unsigned key = row[x];
-      if (state_[key] != kErrs) continue;
-      if (!inside_row || x < last_kx_ || x >= g.width) {
-        add_at_edge(y, x, key, sums);
-        continue;
-      }
-      std::uint32_t* at = sums + (std::int64_t{y} * g.width + x) * g.channels;
-      const Entry* entry = entries_.data() + first_[key];
-      for (std::uint32_t left = count_[key]; left > 0; --left, ++entry) {
-        at[entry->offset] += static_cast<std::uint32_t>(entry->delta());
-      }
+  const std::size_t row = std::size_t(image) * rows_ + y;
+  const bool inside_row = y >= last_ky_ && y < g.height;
+  for (std::uint32_t i = row_hits_[row]; i < row_hits_[row + 1]; ++i) {
+    const int x = hits_[i].x;
+    const Range range = ranges_[hits_[i].key];
+    if (!inside_row || x < last_kx_ || x >= g.width) {
+      add_at_edge(y, x, range, sums);
+      continue;
+    }
+    std::uint32_t* at = sums + (std::int64_t{y} * g.width + x) * g.channels;
+    const Entry* entry = entries_.data() + range.first;
+    for (std::uint32_t left = range.count; left > 0; --left, ++entry) {
+      at[entry->offset] += static_cast<std::uint32_t>(entry->delta());
     }
   }
 }
 
+// Those of one multiplier together: they share its exceptions.
 std::vector<Work> plan(const BatchOperands& batch) {
   const LaneGeometry& g = *batch.geometry;
+  const int channels = vectors(g) * g.vec_size, phases = std::min(g.stride, g.kernel);
+  const auto has_taps = [&](int phase) { return g.kernel > (phase == 0 ? g.stride : phase); };
   std::vector<Work> all;
-  for (int group = 0; group < batch.groups(); ++group) {
-    for (int c = 0; c < vectors(g) * g.vec_size; ++c) {
-      all.push_back({group, c, c < g.vec_size ? Before::kPixel : Before::kVector, 0, 0});
-      if (c >= g.group_channels) continue;  // zeros follow zeros
-      const int phases = std::min(g.stride, g.kernel);
-      for (int y = 0; y < phases; ++y) {
-        if (g.kernel > (y == 0 ? g.stride : y)) all.push_back({group, c, Before::kRowAbove, y, 0});
-        for (int x = 0; x < phases; ++x) {
-          if (g.kernel > (x == 0 ? g.stride : x)) all.push_back({group, c, Before::kLeft, y, x});
+  for (int v = 0; v < g.vec_size; ++v) {
+    for (int group = 0; group < batch.groups(); ++group) {
+      for (int c = v; c < channels; c += g.vec_size) {
+        all.push_back({group, c, c == v ? Before::kPixel : Before::kVector, 0, 0});
+        if (c >= g.group_channels) continue;  // zeros follow zeros
+        for (int y = 0; y < phases; ++y) {
+          if (has_taps(y)) all.push_back({group, c, Before::kRowAbove, y, 0});
+          for (int x = 0; x < phases; ++x) {
+            if (has_taps(x)) all.push_back({group, c, Before::kLeft, y, x});
+          }
         }
       }
     }
@@ -321,16 +399,22 @@ void add_product_errors(const TimingLanes& lanes, const std::string& layer,
     return;
   }
   const std::vector<Work> all = plan(batch);
-  thread_local std::vector<Join> kept;
-  std::vector<Join>& joins = kept;  // the caller's, in whichever thread
+  const int rows = (batch.height + g.stride - 1) / g.stride;
+  thread_local std::vector<Join> kept_joins;
+  thread_local StageTaps kept_taps;
+  std::vector<Join>& joins = kept_joins;  // the caller's, in whichever thread
+  StageTaps& taps = kept_taps;
+  taps.arrange(batch, layer, lanes.negative_activations);
   joins.resize(kJoinsAtOnce);
   for (std::size_t first = 0; first < all.size(); first += kJoinsAtOnce) {
     const std::size_t count = std::min(kJoinsAtOnce, all.size() - first);
     parallel_for(static_cast<std::int64_t>(count),
-                 [&](std::int64_t i) { joins[i].build(lanes, layer, batch, all[first + i]); });
+                 [&](std::int64_t i) { joins[i].build(lanes, batch, taps, all[first + i]); });
     parallel_for(batch.images, [&](std::int64_t n) {
-      for (std::size_t i = 0; i < count; ++i) {
-        joins[i].apply(static_cast<int>(n), sums + n * image_size);
+      for (int row = 0; row < rows; ++row) {  // row by row: those of the sums stay in the cache
+        for (std::size_t i = 0; i < count; ++i) {
+          joins[i].apply(static_cast<int>(n), row, sums + n * image_size);
+        }
       }
     });
   }

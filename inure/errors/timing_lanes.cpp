@@ -33,15 +33,14 @@ std::shared_ptr<const ExceptionSet> exceptions_of_table(const std::filesystem::p
   }
   for (auto& clock : table.clocks) {
     if (std::abs(clock.period_ps - period_ps) <= 1e-3 * period_ps) {
-      return std::make_shared<const ExceptionSet>(std::move(clock), table.negative_activations);
+      return std::make_shared<const ExceptionSet>(clock, table.negative_activations);
     }
   }
   fail("{}: has no clock period of {:.0f} ps; make the tables at the profile's clocks",
        file.string(), period_ps);
 }
 
-TimingLanes::Lane make_lane(const TimingProfile& profile, int clock, const std::string& tables,
-                            bool& negative_activations) {
+TimingLanes::Lane make_lane(const TimingProfile& profile, int clock, const std::string& tables) {
   TimingLanes::Lane lane;
   const double period = profile.clock(clock).period_ps();
   for (int v = 0; v < static_cast<int>(profile.vec_size()); ++v) {
@@ -52,7 +51,6 @@ TimingLanes::Lane make_lane(const TimingProfile& profile, int clock, const std::
       const auto file = std::filesystem::path(tables) / fmt::format("product_{}.table", v);
       lane.products.push_back(exceptions_of_table(file, period));
     }
-    negative_activations &= lane.products.back()->negative_activations();
   }
   lane.sums = sum_classes(profile, clock);
   for (const SumClass& c : lane.sums)
@@ -105,8 +103,16 @@ std::shared_ptr<const TimingLanes> load_timing_lanes(const TimingDescription& d)
     } catch (const Error& error) {
       fail("{}: {}", d.profile(i), error.what());
     }
-    lanes->lanes.push_back(make_lane(profiles[i], clock, d.tables_size() > 0 ? d.tables(i) : "",
-                                     lanes->negative_activations));
+    lanes->lanes.push_back(make_lane(profiles[i], clock, d.tables_size() > 0 ? d.tables(i) : ""));
+  }
+  lanes->negative_activations = lanes->lanes[0].products[0]->negative_activations();
+  for (const TimingLanes::Lane& lane : lanes->lanes) {
+    for (const auto& product : lane.products) {
+      if (product->negative_activations() == lanes->negative_activations) continue;
+      fail(
+          "errors: timing: some profiles or tables know negative activations and others do not; "
+          "make all with --relu or all without");
+    }
   }
   return lanes;
 }
