@@ -19,8 +19,12 @@ namespace fs = std::filesystem;
 
 // Of a profile at effort 1: pairs of weights for each pair of bins, cycles of the lane.
 constexpr int kWeightPairs = 1024, kCycles = 2000;
-// The scan for clocks: cycles of the lane for each, on either technology about 8e5 steps.
-constexpr int kScanCycles[] = {100, 400};
+// The scan for clocks: a step of an FPGA's errors is narrow, cells' errors rise slowly (and take a
+// hundred times as long to simulate).
+struct Scan {
+  int cycles, clocks;  // of the lane for each clock; between the first errors and collapse
+};
+constexpr Scan kScanHx8k = {100, 64}, kScanOsu018 = {150, 20};
 constexpr double kFirstErrors = 1e-5, kCollapse = 0.1, kFastestClock = 1.9;
 constexpr int kFewestClocks = 8, kMostClocks = 10;
 constexpr int kProfileVersion = 1;  // of the fit: results of others in the cache are not taken
@@ -100,11 +104,15 @@ int period_at(int critical_ps, double clock) {
   return static_cast<int>(std::lround(critical_ps / clock));
 }
 
+Scan scan_of(const Characterization& what) {
+  return what.technology == Technology::kHx8k ? kScanHx8k : kScanOsu018;
+}
+
 // The part of steps with an error at these clocks, the mean over all circuits.
 std::vector<double> scan(const Characterization& what, const std::vector<Circuit>& circuits,
                          const std::vector<double>& clocks) {
   const int critical = slowest(circuits);
-  const int cycles = kScanCycles[what.technology == Technology::kOsu018];
+  const int cycles = scan_of(what).cycles;
   std::vector<double> found(clocks.size() * circuits.size());
   parallel_for(static_cast<std::int64_t>(found.size()), [&](std::int64_t task) {
     const auto i = static_cast<std::size_t>(task);
@@ -180,11 +188,11 @@ std::vector<double> evenly_spaced(const std::vector<double>& clocks,
 
 std::vector<double> choose_clocks(const Characterization& what,
                                   const std::vector<Circuit>& circuits) {
-  constexpr int kFine = 64;
+  const int count = scan_of(what).clocks;
   const ClockRange range = find_range(what, circuits);
   std::vector<double> clocks;
-  for (int i = 1; i <= kFine; ++i) {
-    clocks.push_back(range.low + (range.high - range.low) * i / kFine);
+  for (int i = 1; i <= count; ++i) {
+    clocks.push_back(range.low + (range.high - range.low) * i / count);
   }
   const auto chosen = evenly_spaced(clocks, scan(what, circuits, clocks));
   if (chosen.empty()) {

@@ -48,9 +48,9 @@ struct LaneFit {
 };
 
 // Runs a lane for `cycles` cycles over some thousands of sequences of operands
-// (LaneSimulator::side_by_side), all different: activations with deviations of 12 to 60, neighbours
+// (LaneSimulator::side_by_side), all different: activations with deviations of 15 to 45, neighbours
 // correlated or not, after a ReLU or (half of them, with negative_activations) signed; weights with
-// deviations of 12 to 40, balanced or not; outputs of 25 to 1200 steps, which begin anywhere. An
+// deviations of 20 and 30, balanced or not; outputs of 25 to 600 steps, which begin anywhere. An
 // error's class is that of the step whose sum is captured, by the right sums. A class with fewer
 // than 1000 trials is given rate and deltas of its wider class, which has only the signs of
 // accumulator and sum. The 64 most frequent deltas are kept.

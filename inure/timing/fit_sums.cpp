@@ -45,13 +45,13 @@ class OperandMix {
  public:
   OperandMix(int sequences, bool negative_activations) {
     std::uint32_t id = 0;
-    for (const double deviation : {12, 25, 40, 60}) {
+    for (const double deviation : {15, 30, 45}) {
       for (const double correlation : {0.0, 0.7}) {
         activations_.emplace_back(id++, deviation, 0, correlation, true);
         if (negative_activations) activations_.emplace_back(id++, deviation, 0, correlation, false);
       }
     }
-    for (const double deviation : {12, 25, 40}) {
+    for (const double deviation : {20, 30}) {
       for (const double mean : {-0.1, 0.0, 0.1})
         weights_.emplace_back(id++, deviation, mean, 0, false);
     }
@@ -79,7 +79,7 @@ class OperandMix {
   };
 
   Sequence sequence(int s) const {
-    static constexpr std::array kSteps = {25, 75, 150, 400, 800, 1200};
+    static constexpr std::array kSteps = {25, 50, 100, 150, 300, 600};
     const PhiloxBlock random = philox(
         {static_cast<std::uint32_t>(s), static_cast<std::uint32_t>(RandomPurpose::kErrors), 0, 0},
         philox_key(kSeed));
