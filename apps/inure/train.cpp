@@ -1,8 +1,4 @@
 #include <fmt/format.h>
-#include <signal.h>
-#include <unistd.h>
-
-#include <atomic>
 
 #include "commands.hpp"
 #include "inure/network/blas.hpp"
@@ -10,28 +6,11 @@
 #include "inure/train/solver.hpp"
 #include "inure/train/trainer.hpp"
 #include "json_log.hpp"
+#include "stop.hpp"
 
 namespace inure::app {
 
 namespace {
-
-constexpr int kInterrupted = 130;  // as shells say it of SIGINT
-
-// Signals know no context: the flag that the handler sets is the program's one global.
-std::atomic<bool> stop_requested = false;
-static_assert(std::atomic<bool>::is_always_lock_free);
-
-void request_stop(int) {
-  if (stop_requested.exchange(true)) _exit(kInterrupted);
-}
-
-void handle_signals() {
-  struct sigaction action = {};
-  action.sa_handler = request_stop;
-  action.sa_flags = SA_RESTART;
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
 
 struct Options : NetOptions {
   std::string solver, snapshot, log_json;
@@ -75,9 +54,9 @@ void train(const Options& options, std::optional<std::uint64_t> seed) {
     json.emplace(options.log_json, !train_options.snapshot.empty());
     observers.push_back(&*json);
   }
-  handle_signals();
+  const std::atomic<bool>& stop = stop_on_signals();
   Trainer trainer(solver, train_options, observers);
-  if (trainer.run(&stop_requested)) return;
+  if (trainer.run(&stop)) return;
   fmt::print("To go on: the same command with --snapshot {}\n",
              snapshot_path(solver.snapshot_prefix(), trainer.iteration()).string());
   std::fflush(stdout);

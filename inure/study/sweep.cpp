@@ -106,7 +106,8 @@ SweepStore::SweepStore(fs::path folder, const Settings& settings) : folder_(std:
   fs::create_directories(folder_ / "points", error);
   if (error) fail("{}: cannot be made: {}", folder_.string(), error.message());
   const fs::path path = folder_ / "settings.txt";
-  std::string text = fs::exists(path) ? read_file(path) : "";
+  // As long as nothing was found by them, settings are nobody's: a sweep that could not begin.
+  std::string text = fs::exists(path) && !fs::is_empty(folder_ / "points") ? read_file(path) : "";
   const std::vector<std::string> lines = split(text, '\n');
   for (const auto& [what, value] : settings) {
     const std::string line = fmt::format("{}: {}", what, value);

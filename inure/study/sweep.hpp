@@ -53,7 +53,7 @@ class SweepStore {
   // Whatever determines the results, besides clock and seed: (what, text), each one line.
   using Settings = std::vector<std::pair<std::string, std::string>>;
 
-  // Makes the folder where it is missing. Throws Error where it holds a sweep with another text for
+  // Makes the folder where it is missing. Throws Error where it holds results of another text for
   // one of the settings; settings that it has not yet are added (retraining to a sweep without).
   SweepStore(std::filesystem::path folder, const Settings& settings);
 

@@ -74,8 +74,8 @@ std::string sweep_text(const SweepPlan& plan, const SweepSummary& summary) {
   std::string text = table.text();
   if (!summary.exact) return text;
   text += fmt::format(
-      "\nWithout errors: {} %. A clock is good where the mean is within {:.2g} points of that, at "
-      "it and at all\nlower ones tested; +-: 95 % confidence interval (Student's t over n "
+      "\nWithout errors: {} %. A clock is good where the mean is within {:.2g} point(s) of that, "
+      "at it and at all\nlower ones tested; +-: 95 % confidence interval (Student's t over n "
       "seeds).\n",
       percent(*summary.exact), 100 * kTolerance);
   text += reach_text("Unprepared network", summary.before, plan);

@@ -1,0 +1,381 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "commands.hpp"
+#include "inure/base/error.hpp"
+#include "inure/base/file.hpp"
+#include "inure/base/progress.hpp"
+#include "inure/caffe/files.hpp"
+#include "inure/network/blas.hpp"
+#include "inure/network/placement.hpp"
+#include "inure/study/clocks.hpp"
+#include "inure/study/sweep.hpp"
+#include "inure/study/sweep_report.hpp"
+#include "inure/timing/process.hpp"
+#include "inure/train/solver.hpp"
+#include "inure/train/testing.hpp"
+#include "inure/train/trainer.hpp"
+#include "stop.hpp"
+
+namespace inure::app {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options : NetOptions {
+  std::string solver, retrained_accelerator, clocks, output, score = "accuracy";
+  std::vector<std::string> profiles, tables;
+  int seeds = 3, retrain_iterations = 0, test_iterations = 0;
+  bool no_retraining = false, chain = false;
+};
+
+// The description with the profiles that the command line names, if it does.
+AcceleratorDescription read_with_profiles(const std::string& file, const Options& options) {
+  AcceleratorDescription description = read_description(file);
+  TimingDescription& timing = *description.mutable_errors()->mutable_timing();
+  if (!options.profiles.empty()) {
+    timing.clear_profile(), timing.clear_tables();
+    for (const std::string& profile : options.profiles) timing.add_profile(profile);
+    for (const std::string& tables : options.tables) timing.add_tables(tables);
+  }
+  if (timing.profile_size() == 0) {
+    fail("{}: errors.timing names no profile; name one there or with --profile", file);
+  }
+  return description;
+}
+
+// What the results depend on; of files their contents, not their names.
+std::string fingerprint_of(const AcceleratorDescription& description) {
+  AcceleratorDescription nameless = description;
+  std::string text;
+  TimingDescription& timing = *nameless.mutable_errors()->mutable_timing();
+  for (const std::string& profile : timing.profile()) text += fingerprint(read_file(profile));
+  timing.clear_profile(), timing.clear_clock_mhz(), timing.clear_relative_clock();
+  return fingerprint(text + to_text(nameless));
+}
+
+// The solver for `iterations`: the steps of its learning rate move along. It tests nothing.
+caffe::SolverParameter retraining_solver(const Options& options) {
+  caffe::SolverParameter solver = inure::read_solver(options.solver);
+  if (options.retrain_iterations > 0 && solver.max_iter() > 0) {
+    const double longer = static_cast<double>(options.retrain_iterations) / solver.max_iter();
+    const auto scaled = [&](int step) { return static_cast<int>(std::lround(step * longer)); };
+    for (int& step : *solver.mutable_stepvalue()) step = scaled(step);
+    if (solver.has_stepsize()) solver.set_stepsize(std::max(1, scaled(solver.stepsize())));
+  }
+  if (options.retrain_iterations > 0) solver.set_max_iter(options.retrain_iterations);
+  if (solver.max_iter() < 1) {
+    fail("{}: max_iter is {}; say how long to retrain: --retrain-iterations", options.solver,
+         solver.max_iter());
+  }
+  solver.clear_test_iter(), solver.clear_test_net(), solver.clear_test_net_param();
+  solver.clear_test_state(), solver.clear_test_interval();
+  solver.set_display(0);
+  solver.set_snapshot_after_train(true);
+  if (options.level != 0) solver.mutable_train_state()->set_level(options.level);
+  for (const std::string& stage : options.stages) solver.mutable_train_state()->add_stage(stage);
+  return solver;
+}
+
+class RetrainingProgress : public TrainObserver {
+ public:
+  RetrainingProgress(const std::string& label, int iterations)
+      : progress_(label, "iterations", iterations) {}
+  void stepped(const Step& event) override {
+    progress_.note(fmt::format("loss {:.4g}", event.loss));
+    progress_.set(event.iteration + 1);
+  }
+
+ private:
+  Progress progress_;
+};
+
+// Makes the runs of a sweep.
+class Runner {
+ public:
+  Runner(const Options& options, std::uint64_t first_seed, const std::atomic<bool>& stop)
+      : options_(options), stop_(stop) {
+    if (!options.no_retraining && options.solver.empty()) {
+      fail("sweep: retraining needs a --solver; without retraining: --no-retraining");
+    }
+    if (!options.solver.empty()) solver_ = retraining_solver(options);
+    model_ = options.model.empty() ? solver_.net() : options.model;
+    if (model_.empty()) fail("sweep: --model is missing, and the solver names no net");
+    net_ = caffe::read_net(model_);
+    before_ = read_with_profiles(options.accelerator, options);
+    const bool other = !options.retrained_accelerator.empty();
+    after_ = other ? read_with_profiles(options.retrained_accelerator, options) : before_;
+    plan_.first_seed = first_seed;
+    plan_.seeds = options.seeds;
+    plan_.retrain = !options.no_retraining;
+    plan_.chain = options.chain;
+    const TimingDescription& timing = before_.errors().timing();
+    plan_.clocks = options.clocks.empty() ? clocks_of(timing) : parse_clocks(options.clocks);
+    check_clocks(timing, plan_.clocks);
+    if (plan_.retrain) check_clocks(after_.errors().timing(), plan_.clocks);
+  }
+
+  const SweepPlan& plan() const { return plan_; }
+  const std::string& network_name() const { return net_.name(); }
+
+  SweepStore::Settings settings() const {
+    std::string weights;
+    for (const std::string& file : options_.weights) weights += fingerprint(read_file(file));
+    std::string state = fmt::format("level {}", options_.level);
+    for (const std::string& stage : options_.stages) state += ", stage " + stage;
+    if (options_.synthetic_data()) state += ", synthetic data " + options_.synthetic;
+    SweepStore::Settings settings{
+        {"model", fingerprint(read_file(model_))},
+        {"weights", weights},
+        {"accelerator", fingerprint_of(before_)},
+        {"state", state},
+        {"test", fmt::format("{} in {} iterations", options_.score,
+                             options_.test_iterations > 0 ? std::to_string(options_.test_iterations)
+                                                          : "all")}};
+    if (!plan_.retrain) return settings;
+    caffe::SolverParameter nameless = solver_;
+    nameless.clear_snapshot_prefix(), nameless.clear_snapshot();
+    settings.emplace_back("solver", fingerprint(nameless.SerializeAsString()));
+    settings.emplace_back("accelerator of the retrained network", fingerprint_of(after_));
+    settings.emplace_back("chain of clocks",
+                          plan_.chain ? fmt::format("{}", fmt::join(plan_.clocks, " ")) : "none");
+    return settings;
+  }
+
+  // The accuracy of a point; nothing where a signal came.
+  std::optional<double> run(const SweepPoint& point, const fs::path& folder) {
+    AcceleratorDescription description = before_;
+    description.clear_errors();
+    if (point.network == SweepPoint::Network::kExact) {
+      return test(point, description, options_.weights);
+    }
+    if (point.network == SweepPoint::Network::kBefore) {
+      return test(point, at_clock(before_, point.clock), options_.weights);
+    }
+    description = at_clock(after_, point.clock);
+    if (!retrain(point, description, folder)) return std::nullopt;
+    return test(point, description, {weights_of(point, folder)});
+  }
+
+  // Of a run that is done only the weights stay.
+  void clean(const SweepPoint& point, const fs::path& folder) const {
+    if (point.network != SweepPoint::Network::kAfter) return;
+    const std::string prefix = point.name() + "_iter_";
+    const fs::path keep = weights_of(point, folder);
+    for (const auto& entry : fs::directory_iterator(folder / "networks")) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with(prefix) && entry.path() != keep) fs::remove(entry.path());
+    }
+  }
+
+ private:
+  std::string prefix_of(const SweepPoint& point, const fs::path& folder) const {
+    return (folder / "networks" / point.name()).string();
+  }
+  std::string weights_of(const SweepPoint& point, const fs::path& folder) const {
+    return fmt::format("{}_iter_{}.caffemodel", prefix_of(point, folder), solver_.max_iter());
+  }
+
+  // False: interrupted, with a snapshot to go on from.
+  bool retrain(const SweepPoint& point, const AcceleratorDescription& description,
+               const fs::path& folder) {
+    fs::create_directories(folder / "networks");
+    caffe::SolverParameter solver = solver_;
+    solver.set_snapshot_prefix(prefix_of(point, folder));
+    remove_unfinished_snapshots(solver.snapshot_prefix());
+    TrainOptions train;
+    train.accelerator = folder / "networks" / fmt::format("clock_{:.4f}.prototxt", point.clock);
+    write_file_atomically(train.accelerator, to_text(description));
+    train.saturation_mask = true;
+    train.seed = point.seed;
+    train.synthetic = options_.synthetic_data();
+    if (const auto snapshot = find_latest_snapshot(solver.snapshot_prefix())) {
+      train.snapshot = *snapshot;
+    } else if (point.start) {
+      SweepPoint start = point;
+      start.clock = *point.start;
+      train.weights = {weights_of(start, folder)};
+    } else {
+      train.weights.assign(options_.weights.begin(), options_.weights.end());
+    }
+    RetrainingProgress progress(
+        fmt::format("retraining at {:.4g}, seed {}", point.clock, point.seed), solver.max_iter());
+    return Trainer(solver, train, {&progress}).run(&stop_);
+  }
+
+  std::optional<double> test(const SweepPoint& point, const AcceleratorDescription& description,
+                             const std::vector<std::string>& weights) const {
+    caffe::NetParameter net = net_;
+    if (options_.level != 0) net.mutable_state()->set_level(options_.level);
+    for (const std::string& stage : options_.stages) net.mutable_state()->add_stage(stage);
+    Feed feed(caffe::TEST, point.seed, options_.synthetic_data());
+    Network network(net, caffe::TEST, point.seed, feed.opener());
+    for (const std::string& file : weights) network.load(caffe::read_model(file), file);
+    network.place(std::make_shared<Placement>(network, description, all_accelerators()));
+    const int iterations = test_iterations(feed);
+    Progress progress("testing " + point.name(), "images", iterations * feed.batch_size());
+    const auto step = [&](int, const std::vector<Score>&) {
+      progress.advance(feed.batch_size());
+      return !stop_.load();
+    };
+    const TestResult result = test_network(network, feed, 0, iterations, step);
+    if (result.iterations < iterations) return std::nullopt;
+    return score_of(result);
+  }
+
+  // By default the whole set, each image once.
+  int test_iterations(const Feed& feed) const {
+    if (options_.test_iterations > 0) return options_.test_iterations;
+    if (feed.records() == 0 || feed.batch_size() == 0) {
+      fail("{}: how many images a test has is not known; say --test-iterations", model_);
+    }
+    return static_cast<int>(std::max<std::int64_t>(1, feed.records() / feed.batch_size()));
+  }
+
+  double score_of(const TestResult& result) const {
+    std::vector<std::string> names;
+    for (const Score& score : result.scores) {
+      if (score.name == options_.score) return score.value;
+      names.push_back(score.name);
+    }
+    fail("{}: no output is named \"{}\"; name one with --score: {}", model_, options_.score,
+         fmt::join(names, ", "));
+  }
+
+  const Options& options_;
+  const std::atomic<bool>& stop_;
+  SweepPlan plan_;
+  std::string model_;
+  caffe::NetParameter net_;
+  caffe::SolverParameter solver_;
+  AcceleratorDescription before_, after_;
+};
+
+void write_reports(const Runner& runner, const SweepSummary& summary, const fs::path& folder) {
+  write_file_atomically(folder / "sweep.csv", sweep_csv(summary));
+  write_file_atomically(folder / "sweep.jsonl", sweep_json(summary));
+  const std::string title = runner.network_name() + ": accuracy against clock";
+  write_file_atomically(folder / "sweep.gnuplot",
+                        sweep_plot(runner.plan(), summary, title, "sweep.csv", "sweep.png"));
+  std::string plot = "sweep.png";
+  if (!timing::has_program("gnuplot")) {
+    plot = "no plot: gnuplot is not installed";
+  } else if (timing::run_program({"gnuplot", "sweep.gnuplot"}, folder, "gnuplot.log", "gnuplot")) {
+    plot = "no plot: gnuplot failed, see gnuplot.log";
+  }
+  fmt::print("Wrote {}: sweep.csv, sweep.jsonl, sweep.gnuplot, {}\n", folder.string(), plot);
+}
+
+void sweep(const Options& options, std::uint64_t first_seed) {
+  for (const std::string& warning : blas_warnings()) fmt::print("Note: {}\n", warning);
+  const std::atomic<bool>& stop = stop_on_signals();
+  Runner runner(options, first_seed, stop);
+  const SweepStore store(options.output, runner.settings());
+  const std::vector<SweepPoint> points = sweep_points(runner.plan());
+  const auto stored = std::count_if(points.begin(), points.end(),
+                                    [&](const SweepPoint& point) { return store.find(point); });
+  fmt::print("Clocks: {}, seeds: {}, runs: {}, done before: {}\n", runner.plan().clocks.size(),
+             options.seeds, points.size(), stored);
+  const auto done = [&](std::size_t index, double accuracy, double seconds) {
+    fmt::print("[{}/{}] {}: {:.2f} % ({:.1f} s)\n", index + 1, points.size(), points[index].name(),
+               100 * accuracy, seconds);
+    std::fflush(stdout);
+    runner.clean(points[index], store.folder());
+  };
+  const bool ended = run_sweep(
+      points, store, [&](const SweepPoint& point) { return runner.run(point, store.folder()); },
+      done);
+  const SweepSummary summary = summarise(runner.plan(), store);
+  fmt::print("\n{}", sweep_text(runner.plan(), summary));
+  write_reports(runner, summary, store.folder());
+  if (ended) return;
+  fmt::print("Interrupted. To go on: the same command\n");
+  std::fflush(stdout);
+  throw CLI::RuntimeError(kInterrupted);
+}
+
+void add_what_to_run(CLI::App& command, Options& options) {
+  command
+      .add_option("--model", options.model, "The network (.prototxt); by default the solver's net")
+      ->type_name("FILE");
+  command.add_option("--solver", options.solver, "How to retrain (.prototxt)")->type_name("FILE");
+  add_execution_options(command, options);
+  command.get_option("--accelerator")->required();
+  command.get_option("--weights")->required();
+  command
+      .add_option("--retrained-accelerator", options.retrained_accelerator,
+                  "Another description for the retrained networks: with tighter formats, say")
+      ->type_name("FILE");
+  command
+      .add_option("--profile", options.profiles,
+                  "Timing profiles, in place of the descriptions'; several: A,B")
+      ->delimiter(',')
+      ->type_name("FILE");
+  command
+      .add_option("--tables", options.tables,
+                  "Folders with exact tables, one for each --profile; several: A,B")
+      ->delimiter(',')
+      ->needs("--profile")
+      ->type_name("DIR");
+}
+
+void add_how_to_run(CLI::App& command, Options& options) {
+  command
+      .add_option("--clocks", options.clocks,
+                  "Relative to f_STA: 1.00,1.05 or FIRST:LAST:STEP; by default the profiles'")
+      ->type_name("LIST");
+  command.add_option("--seeds", options.seeds, "Runs at each clock, with seeds from --seed (1) on")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str()
+      ->type_name("N");
+  command
+      .add_option("--retrain-iterations", options.retrain_iterations,
+                  "In place of the solver's max_iter; the steps of its learning rate move along")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command
+      .add_option("--test-iterations", options.test_iterations,
+                  "Batches of a test; by default the whole set")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command.add_option("--score", options.score, "The network's output that is its accuracy")
+      ->capture_default_str()
+      ->type_name("NAME");
+  command.add_flag("--no-retraining", options.no_retraining, "Test the unprepared network only");
+  command.add_flag("--chain", options.chain,
+                   "Retrain from the network of the clock before instead of from --weights");
+  command
+      .add_option("--output", options.output,
+                  "Folder of the results; a sweep that is there goes on, also one that was killed")
+      ->required()
+      ->type_name("DIR");
+}
+
+}  // namespace
+
+void add_sweep_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "sweep", "Accuracy against clock, before and after retraining, under timing errors");
+  auto options = std::make_shared<Options>();
+  add_what_to_run(*command, *options);
+  add_how_to_run(*command, *options);
+  command->footer(
+      "Besides: --threads N and --seed N, see inure --help.\n"
+      "At each clock the network is tested as it is, retrained with that clock's errors (with the\n"
+      "saturation mask) and tested again with errors drawn apart from those of training. Seeds "
+      "vary\n"
+      "what is drawn; product errors are functions of the operands and do not vary. At 1.00 and\n"
+      "below there are no timing errors. The retrained networks and their descriptions stay in\n"
+      "DIR/networks.\n\n"
+      "Example:\n"
+      "  inure sweep --solver retrain_solver.prototxt --weights float.caffemodel --accelerator "
+      "device.prototxt \\\n"
+      "    --retrained-accelerator tight.prototxt --profile lane.profile --clocks 1.00:1.10:0.02 "
+      "--output sweep");
+  command->callback([&app, options] { sweep(*options, global_seed(app).value_or(1)); });
+}
+
+}  // namespace inure::app

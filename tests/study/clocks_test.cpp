@@ -1,0 +1,110 @@
+#include "inure/study/clocks.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "inure/base/error.hpp"
+#include "inure/errors/timing_profile.hpp"
+
+namespace inure {
+namespace {
+
+class ClocksTest : public testing::Test {
+ protected:
+  ClocksTest() {
+    std::string name = (std::filesystem::temp_directory_path() / "inure-study-XXXXXX").string();
+    folder_ = mkdtemp(name.data());
+  }
+  ~ClocksTest() override { std::filesystem::remove_all(folder_); }
+
+  std::string profile(const std::string& name, unsigned critical_ps,
+                      const std::vector<unsigned>& periods) {
+    TimingProfile profile;
+    profile.set_design("by hand");
+    profile.set_corner("none");
+    profile.set_netlist(1);
+    profile.set_critical_ps(critical_ps);
+    profile.set_vec_size(1);
+    profile.set_negative_activations(true);
+    profile.add_activation_bin(-128);
+    profile.add_weight_bin(-128);
+    for (const unsigned period : periods) {
+      ClockProfile& clock = *profile.add_clock();
+      clock.set_period_ps(period);
+      clock.add_product();
+    }
+    write_timing_profile(folder_ / name, profile);
+    return (folder_ / name).string();
+  }
+  static TimingDescription timing(const std::vector<std::string>& profiles) {
+    TimingDescription timing;
+    for (const std::string& file : profiles) timing.add_profile(file);
+    return timing;
+  }
+
+  std::filesystem::path folder_;
+};
+
+template <typename Action>
+std::string error_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "(no error)";
+}
+
+// f_STA is that of the slowest profile; clocks count that all of them hold.
+TEST_F(ClocksTest, AreThoseOfAllProfiles) {
+  const std::string slow = profile("slow", 10000, {8000, 9804, 9091});
+  const std::string fast = profile("fast", 9000, {8001, 9091, 9500});
+  EXPECT_EQ(clocks_of(timing({slow})), (std::vector<double>{1.02, 1.1, 1.25}));
+  EXPECT_EQ(clocks_of(timing({slow, fast})), (std::vector<double>{1.1, 1.25}));
+  EXPECT_EQ(clocks_of(timing({fast, slow})), (std::vector<double>{1.1, 1.2498}));
+  const std::string apart = profile("apart", 9000, {7000});
+  EXPECT_EQ(error_of([&] {
+              clocks_of(timing({slow, apart}));
+            }),
+            slow + ": no clock that all profiles hold");
+}
+
+TEST_F(ClocksTest, AreCheckedBeforeTheFirstRun) {
+  const std::string file = profile("p", 10000, {9804, 9091});
+  EXPECT_EQ(error_of([&] { check_clocks(timing({file}), {0.9, 1, 1.02, 1.1}); }), "(no error)");
+  const std::string message = error_of([&] { check_clocks(timing({file}), {1.02, 1.05}); });
+  EXPECT_EQ(message.find(file + ": at 1.05 f_STA: "), 0u) << message;
+  EXPECT_NE(error_of([&] { check_clocks(timing({}), {1}); }).find("no profile"), std::string::npos);
+}
+
+// A lower voltage stretches every delay: the same period is a higher clock then.
+TEST_F(ClocksTest, TakeTheVoltageIntoAccount) {
+  const std::string file = profile("p", 10000, {8000});
+  TimingDescription low = timing({file});
+  low.mutable_voltage()->set_supply(0.8);
+  low.mutable_voltage()->set_nominal(1.0);
+  low.mutable_voltage()->set_threshold(0.0);
+  low.mutable_voltage()->set_alpha(2);  // delays 1.25 times as long
+  ASSERT_EQ(clocks_of(low).size(), 1u);
+  EXPECT_NEAR(clocks_of(low)[0], 1.0, 1e-4);
+  AcceleratorDescription description;
+  *description.mutable_errors()->mutable_timing() = low;
+  EXPECT_TRUE(at_clock(description, 1.0).errors().has_timing());  // f_STA no longer holds
+}
+
+TEST_F(ClocksTest, DescriptionsTakeTheClock) {
+  AcceleratorDescription description = parse_description(
+      "errors { bit_flip { where: PRODUCTS rate: 1e-5 } timing { profile: 'p' "
+      "clock_mhz: 100 } }",
+      "test");
+  const AcceleratorDescription fast = at_clock(description, 1.05);
+  EXPECT_EQ(fast.errors().timing().relative_clock(), 1.05);
+  EXPECT_FALSE(fast.errors().timing().has_clock_mhz());
+  const AcceleratorDescription safe = at_clock(description, 1.0);
+  EXPECT_FALSE(safe.errors().has_timing());
+  EXPECT_EQ(safe.errors().bit_flip_size(), 1);
+}
+
+}  // namespace
+}  // namespace inure
