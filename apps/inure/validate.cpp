@@ -77,8 +77,16 @@ class Comparison {
     add_json(clock, truth, model, d, row.back() == "holds");
   }
 
+  // Where the profile cannot be used at this clock.
+  void refuse(const ClockProfile& clock, const ErrorStatistics& truth, const std::string& why) {
+    const double relative = static_cast<double>(profile_.critical_ps()) / clock.period_ps();
+    differences_.add({fmt::format("{:.4f}", relative), std::to_string(clock.period_ps()),
+                      number(truth.wrong_steps), "", "", "", "", "", "", "", "refused"});
+    refusals_ += why + "\n";
+  }
+
   void print() const {
-    fmt::print("\n{}, {}:\n{}", trace_, model_, differences_.text());
+    fmt::print("\n{}, {}:\n{}{}", trace_, model_, differences_.text(), refusals_);
     std::vector<std::string> header = {"f/f_STA"};
     for (std::uint32_t i = 0; i < profile_.vec_size(); ++i) {
       header.push_back(fmt::format("product {}", i));
@@ -118,7 +126,7 @@ class Comparison {
   Table differences_{{"f/f_STA", "ps", "true rate", "model", "ratio", "KS 25", "KS 150", "KS 800",
                       "product bit", "value bit", "verdict"}};
   std::vector<std::vector<std::string>> registers_;
-  std::string json_;
+  std::string json_, refusals_;
 };
 
 // The number behind the last `name` of a text; -1 where there is none.
@@ -234,8 +242,12 @@ void validate(const Options& options, std::uint64_t seed) {
       const LaneSimulator lane(netlist, vec_size, static_cast<int>(clock.period_ps()));
       const LaneErrors errors = simulate_errors(lane, trace);
       const ErrorStatistics truth = measure(errors, trace);
-      const LaneModel model = make_model(profile, c, tables);
-      ours.add(clock, truth, measure(predict_errors(model, trace, seed), trace));
+      try {
+        const LaneModel model = make_model(profile, c, tables);
+        ours.add(clock, truth, measure(predict_errors(model, trace, seed), trace));
+      } catch (const Error& error) {
+        ours.refuse(clock, truth, error.what());
+      }
       flips.add(clock, truth, measure(flip_independently(errors, trace, seed), trace));
       progress.advance();
     }
