@@ -26,6 +26,7 @@ void add_devices_command(CLI::App& app);
 void add_stage_command(CLI::App& app);
 void add_characterize_command(CLI::App& app);
 void add_trace_command(CLI::App& app);
+void add_validate_command(CLI::App& app);
 void add_sweep_command(CLI::App& app);
 
 // What --seed said, before or behind the name of the subcommand.

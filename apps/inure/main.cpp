@@ -85,6 +85,7 @@ int run(int argc, char** argv) {
   add_stage_command(app);
   add_characterize_command(app);
   add_trace_command(app);
+  add_validate_command(app);
   add_sweep_command(app);
 
   std::vector<std::string> arguments = two_dashes(argc, argv);
