@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
+#include <ctime>
 #include <map>
 
 #include "inure/base/parallel.hpp"
@@ -136,9 +136,9 @@ TEST_P(WholeLane, SettlesAtArithmetic) {
     double seconds = 0;
     const int count = 8;
     for (int cycle = 0; cycle < count; ++cycle) {
-      const auto start = std::chrono::steady_clock::now();
+      const std::clock_t start = std::clock();
       run.cycle();
-      seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      seconds += static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
       if (cycle > 0 && GetParam().pipeline != 4) {
         for (int i = 0; i < sequences; ++i) {
           for (int e = 0; e < kVecSize; ++e) {
