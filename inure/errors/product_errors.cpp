@@ -1,6 +1,7 @@
 #include "inure/errors/product_errors.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "inure/base/clones.hpp"
@@ -50,16 +51,15 @@ void join_pairs(const std::uint8_t* before, const std::uint8_t* now, int count, 
   }
 }
 
-// One kind of taps of one input channel: lists of what is wrong by pair of activations. Pairs are
-// ExceptionSet's keys.
+// One kind of taps of one input channel: what is wrong at each position.
 class Join {
  public:
-  void build(const TimingLanes& lanes, const BatchOperands& batch, const StageTaps& taps,
-             const Work& work);
   // Row `row` of an image's positions; sums: the image's. Nothing where there is no such row.
   void apply(int image, int row, std::uint32_t* sums) const;
+  std::size_t bytes() const { return hits_.size() * sizeof(Hit) + entries_.size() * sizeof(Entry); }
 
  private:
+  friend class JoinBuilder;
   struct Entry {
     std::int32_t offset;  // of the sum, from the position's
     std::int32_t packed;  // delta * 256 + ky * 16 + kx, these in strides
@@ -67,6 +67,28 @@ class Join {
     int ky() const { return packed >> 4 & 15; }
     int kx() const { return packed & 15; }
   };
+  struct Hit {  // a position whose pair of activations has entries
+    std::int32_t x;
+    std::uint32_t first, count;
+  };
+
+  void add_at_edge(int y, const Hit& hit, std::uint32_t* sums) const;
+
+  const LaneGeometry* g_ = nullptr;
+  int rows_ = 0;                   // positions of one image
+  int last_ky_ = 0, last_kx_ = 0;  // the largest of the taps, in strides
+  std::vector<Entry> entries_;
+  std::vector<Hit> hits_;
+  std::vector<std::uint32_t> row_hits_;  // [images][rows], and one more: where a row's begin
+};
+
+// Pairs of activations are ExceptionSet's keys.
+class JoinBuilder {
+ public:
+  void build(const TimingLanes& lanes, const BatchOperands& batch, const StageTaps& taps,
+             const Work& work, Join& to);
+
+ private:
   struct List {  // of one output channel at one tap
     std::int32_t offset;
     std::uint16_t weights;
@@ -77,9 +99,6 @@ class Join {
   struct Range {
     std::uint32_t first = 0, count = 0;
   };
-  struct Hit {  // a position whose pair has entries
-    std::uint16_t x, key;
-  };
 
   void lay_out(const BatchOperands& batch);
   void collect_keys(const BatchOperands& batch, const StageTaps& taps);
@@ -87,47 +106,48 @@ class Join {
   void find_lists(const TimingLanes& lanes, const StageTaps& taps);
   void add_lists(const TimingLanes& lanes, const StageTaps& taps, int ky, int kx);
   void keep_exceptions();
-  void sort_entries();
-  void find_hits(int images);
-  void add_at_edge(int y, int x, const Range& range, std::uint32_t* sums) const;
+  void sort_entries(Join& to);
+  void find_hits(int images, Join& to);
 
   const LaneGeometry* g_ = nullptr;
   Work work_;
   bool negative_ = true;
   int rows_ = 0, columns_ = 0;            // positions of one image
   int first_row_ = 0, first_column_ = 0;  // those before have no step before
-  int last_ky_ = 0, last_kx_ = 0;         // the largest of the phase, in strides
-  int c_before_ = 0, dy_ = 0, dx_ = 0;    // the step before: channel, and where from the position
+  int last_ky_ = 0, last_kx_ = 0;
+  int c_before_ = 0, dy_ = 0, dx_ = 0;  // the step before: channel, and where from the position
 
   std::vector<std::uint16_t> keys_;  // [images][rows][columns]
   std::vector<std::uint8_t> seen_;   // by key; then: has entries
   std::vector<std::uint32_t> bits_;  // seen_ as bits
   std::vector<List> lists_;
   std::vector<std::uint32_t> kept_;  // key + delta * 65536
-  std::vector<Range> ranges_;        // by key: in entries_
+  std::vector<Range> ranges_;        // by key: in the entries
   std::vector<std::uint16_t> touched_;
-  std::vector<Entry> entries_;
-  std::vector<Hit> hits_;
-  std::vector<std::uint32_t> row_hits_;  // [images][rows], and one more: where a row's begin
+  std::vector<std::int32_t> columns_hit_;
 };
 
-void Join::build(const TimingLanes& lanes, const BatchOperands& batch, const StageTaps& taps,
-                 const Work& work) {
+void JoinBuilder::build(const TimingLanes& lanes, const BatchOperands& batch, const StageTaps& taps,
+                        const Work& work, Join& to) {
   g_ = batch.geometry;
   work_ = work;
   negative_ = lanes.negative_activations;
   lay_out(batch);
   collect_keys(batch, taps);
   find_lists(lanes, taps);
-  hits_.clear();
+  to.g_ = g_;
+  to.rows_ = rows_;
+  to.last_ky_ = last_ky_, to.last_kx_ = last_kx_;
+  to.hits_.clear();
+  to.entries_.clear();
   if (lists_.empty()) return;
   mark_keys();
   keep_exceptions();
-  sort_entries();
-  find_hits(batch.images);
+  sort_entries(to);
+  find_hits(batch.images, to);
 }
 
-void Join::lay_out(const BatchOperands& batch) {
+void JoinBuilder::lay_out(const BatchOperands& batch) {
   const LaneGeometry& g = *g_;
   const int k = g.kernel, s = g.stride;
   const int height = std::min(batch.height, (g.height - 1) * s + k);
@@ -164,7 +184,7 @@ void Join::lay_out(const BatchOperands& batch) {
   }
 }
 
-void Join::collect_keys(const BatchOperands& batch, const StageTaps& taps) {
+void JoinBuilder::collect_keys(const BatchOperands& batch, const StageTaps& taps) {
   const LaneGeometry& g = *g_;
   const int s = g.stride, shift = negative_ ? 8 : 7;
   const std::int64_t image_size = std::int64_t{batch.height} * batch.width;
@@ -193,19 +213,23 @@ void Join::collect_keys(const BatchOperands& batch, const StageTaps& taps) {
   }
 }
 
-void Join::mark_keys() {
+void JoinBuilder::mark_keys() {
   const std::size_t pairs = negative_ ? ProductTable::kPairs : ExceptionSet::kCompactPairs;
   seen_.assign(pairs, 0);
   for (const std::uint16_t key : keys_) seen_[key] = 1;
   bits_.resize(pairs / 32);
   for (std::size_t word = 0; word < bits_.size(); ++word) {
     std::uint32_t all = 0;
-    for (std::size_t i = 0; i < 32; ++i) all |= std::uint32_t{seen_[word * 32 + i]} << i;
+    for (std::size_t i = 0; i < 4; ++i) {  // eight bytes, each 0 or 1, become eight bits
+      std::uint64_t bytes;
+      std::memcpy(&bytes, &seen_[word * 32 + i * 8], 8);
+      all |= static_cast<std::uint32_t>(bytes * 0x0102040810204080u >> 56) << i * 8;
+    }
     bits_[word] = all;
   }
 }
 
-void Join::find_lists(const TimingLanes& lanes, const StageTaps& taps) {
+void JoinBuilder::find_lists(const TimingLanes& lanes, const StageTaps& taps) {
   lists_.clear();
   const int s = g_->stride;
   for (int ky = work_.phase_y; ky <= work_.phase_y + last_ky_ * s; ky += s) {
@@ -217,7 +241,7 @@ void Join::find_lists(const TimingLanes& lanes, const StageTaps& taps) {
   }
 }
 
-void Join::add_lists(const TimingLanes& lanes, const StageTaps& taps, int ky, int kx) {
+void JoinBuilder::add_lists(const TimingLanes& lanes, const StageTaps& taps, int ky, int kx) {
   const LaneGeometry& g = *g_;
   int ky_before = g.kernel - 1, kx_before = g.kernel - 1;
   if (work_.before == Before::kLeft) ky_before = ky, kx_before = kx - 1;
@@ -238,7 +262,7 @@ void Join::add_lists(const TimingLanes& lanes, const StageTaps& taps, int ky, in
   }
 }
 
-void Join::keep_exceptions() {
+void JoinBuilder::keep_exceptions() {
   constexpr std::size_t kAhead = 24;  // lists that are on their way from memory
   std::uint32_t kept = 0;
   for (std::size_t i = 0; i < lists_.size(); ++i) {
@@ -254,7 +278,7 @@ void Join::keep_exceptions() {
   }
 }
 
-void Join::sort_entries() {
+void JoinBuilder::sort_entries(Join& to) {
   ranges_.resize(seen_.size());
   for (const std::uint16_t key : touched_) ranges_[key] = {};  // of the work before
   touched_.clear();
@@ -269,7 +293,7 @@ void Join::sort_entries() {
     next += ranges_[key].count;
     ranges_[key].count = 0;
   }
-  if (entries_.size() < kept) entries_.resize(2 * std::size_t{kept});
+  to.entries_.resize(kept);
   std::uint32_t i = 0;
   for (const List& list : lists_) {
     for (; i < list.kept_end; ++i) {
@@ -277,38 +301,40 @@ void Join::sort_entries() {
       const unsigned key = kept_[i] & 0xFFFF, activation = negative_ ? key : key & 127;
       const int delta = ExceptionSet::signed_delta(activation, list.weights,
                                                    static_cast<std::uint16_t>(kept_[i] >> 16));
-      entries_[range.first + range.count++] = {list.offset, delta * 256 + list.tap};
+      to.entries_[range.first + range.count++] = {list.offset, delta * 256 + list.tap};
     }
   }
 }
 
-void Join::find_hits(int images) {
+void JoinBuilder::find_hits(int images, Join& to) {
   std::fill(seen_.begin(), seen_.end(), 0);
   for (const std::uint16_t key : touched_) seen_[key] = 1;
-  hits_.resize(keys_.size() + 1);
-  row_hits_.resize(std::size_t(images) * rows_ + 1);
-  std::uint32_t count = 0;
+  to.row_hits_.resize(std::size_t(images) * rows_ + 1);
+  columns_hit_.resize(columns_ + 1);
   const std::uint16_t* keys = keys_.data();
-  for (std::size_t row = 0; row + 1 < row_hits_.size(); ++row, keys += columns_) {
-    row_hits_[row] = count;
+  for (std::size_t row = 0; row + 1 < to.row_hits_.size(); ++row, keys += columns_) {
+    to.row_hits_[row] = static_cast<std::uint32_t>(to.hits_.size());
     const int y = static_cast<int>(row) % rows_;
     if (y < first_row_) continue;
-    const int first = work_.before == Before::kPixel && y == 0 ? 1 : first_column_;
-    for (int x = first; x < columns_; ++x) {
-      hits_[count] = {static_cast<std::uint16_t>(x), keys[x]};
+    int count = 0;
+    for (int x = work_.before == Before::kPixel && y == 0 ? 1 : first_column_; x < columns_; ++x) {
+      columns_hit_[count] = x;
       count += seen_[keys[x]];
     }
+    for (int i = 0; i < count; ++i) {
+      const Range& range = ranges_[keys[columns_hit_[i]]];
+      to.hits_.push_back({columns_hit_[i], range.first, range.count});
+    }
   }
-  row_hits_.back() = count;
-  hits_.resize(count);
+  to.row_hits_.back() = static_cast<std::uint32_t>(to.hits_.size());
 }
 
-void Join::add_at_edge(int y, int x, const Range& range, std::uint32_t* sums) const {
-  for (std::uint32_t i = range.first; i < range.first + range.count; ++i) {
+void Join::add_at_edge(int y, const Hit& hit, std::uint32_t* sums) const {
+  for (std::uint32_t i = hit.first; i < hit.first + hit.count; ++i) {
     const Entry& e = entries_[i];
-    const int out_y = y - e.ky(), out_x = x - e.kx();
+    const int out_y = y - e.ky(), out_x = hit.x - e.kx();
     if (out_y < 0 || out_y >= g_->height || out_x < 0 || out_x >= g_->width) continue;
-    sums[(std::int64_t{y} * g_->width + x) * g_->channels + e.offset] +=
+    sums[(std::int64_t{y} * g_->width + hit.x) * g_->channels + e.offset] +=
         static_cast<std::uint32_t>(e.delta());
   }
 }
@@ -319,15 +345,14 @@ void Join::apply(int image, int y, std::uint32_t* sums) const {
   const std::size_t row = std::size_t(image) * rows_ + y;
   const bool inside_row = y >= last_ky_ && y < g.height;
   for (std::uint32_t i = row_hits_[row]; i < row_hits_[row + 1]; ++i) {
-    const int x = hits_[i].x;
-    const Range range = ranges_[hits_[i].key];
-    if (!inside_row || x < last_kx_ || x >= g.width) {
-      add_at_edge(y, x, range, sums);
+    const Hit& hit = hits_[i];
+    if (!inside_row || hit.x < last_kx_ || hit.x >= g.width) {
+      add_at_edge(y, hit, sums);
       continue;
     }
-    std::uint32_t* at = sums + (std::int64_t{y} * g.width + x) * g.channels;
-    const Entry* entry = entries_.data() + range.first;
-    for (std::uint32_t left = range.count; left > 0; --left, ++entry) {
+    std::uint32_t* at = sums + (std::int64_t{y} * g.width + hit.x) * g.channels;
+    const Entry* entry = entries_.data() + hit.first;
+    for (std::uint32_t left = hit.count; left > 0; --left, ++entry) {
       at[entry->offset] += static_cast<std::uint32_t>(entry->delta());
     }
   }
@@ -383,7 +408,9 @@ void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, i
   }
 }
 
-constexpr std::size_t kJoinsAtOnce = 8;
+// Joins are applied to an image at a time, as many as fit the cache beside the image's sums; but
+// not fewer than a few.
+constexpr std::size_t kJoinBytes = 4 << 20, kLeastJoins = 8;
 
 }  // namespace
 
@@ -398,21 +425,27 @@ void add_product_errors(const TimingLanes& lanes, const std::string& layer,
     add_vector_product_errors(lanes, layer, batch, sums);
     return;
   }
-  const std::vector<Work> all = plan(batch);
-  const int rows = (batch.height + g.stride - 1) / g.stride;
   thread_local std::vector<Join> kept_joins;
   thread_local StageTaps kept_taps;
   std::vector<Join>& joins = kept_joins;  // the caller's, in whichever thread
   StageTaps& taps = kept_taps;
   taps.arrange(batch, layer, lanes.negative_activations);
-  joins.resize(kJoinsAtOnce);
-  for (std::size_t first = 0; first < all.size(); first += kJoinsAtOnce) {
-    const std::size_t count = std::min(kJoinsAtOnce, all.size() - first);
-    parallel_for(static_cast<std::int64_t>(count),
-                 [&](std::int64_t i) { joins[i].build(lanes, batch, taps, all[first + i]); });
+  const std::vector<Work> all = plan(batch);
+  const int rows = (batch.height + g.stride - 1) / g.stride;
+  if (joins.size() < all.size()) joins.resize(all.size());
+  for (std::size_t first = 0, last = 0; first < all.size(); first = last) {
+    for (std::size_t bytes = 0; last < all.size() && bytes < kJoinBytes;) {
+      const std::size_t count = std::min(kLeastJoins, all.size() - last);
+      parallel_for(static_cast<std::int64_t>(count), [&](std::int64_t i) {
+        thread_local JoinBuilder builder;
+        builder.build(lanes, batch, taps, all[last + i], joins[last - first + i]);
+      });
+      for (std::size_t i = 0; i < count; ++i) bytes += joins[last - first + i].bytes();
+      last += count;
+    }
     parallel_for(batch.images, [&](std::int64_t n) {
       for (int row = 0; row < rows; ++row) {  // row by row: those of the sums stay in the cache
-        for (std::size_t i = 0; i < count; ++i) {
+        for (std::size_t i = 0; i < last - first; ++i) {
           joins[i].apply(static_cast<int>(n), row, sums + n * image_size);
         }
       }
