@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <sstream>
 
 #include "commands.hpp"
 #include "inure/base/error.hpp"
@@ -11,7 +10,6 @@
 #include "inure/base/progress.hpp"
 #include "inure/report/json.hpp"
 #include "inure/report/table.hpp"
-#include "inure/timing/characterize.hpp"
 #include "inure/timing/validate.hpp"
 
 namespace inure::app {
@@ -129,56 +127,6 @@ class Comparison {
   std::string json_, refusals_;
 };
 
-// The number behind the last `name` of a text; -1 where there is none.
-int number_behind(const std::string& text, const std::string& name) {
-  const std::size_t at = text.rfind(name);
-  return at == std::string::npos ? -1 : std::atoi(text.c_str() + at + name.size());
-}
-
-// What the profile says of how it was made: the command, and which of its seeds.
-Characterization characterization_of(const Options& options, const TimingProfile& profile) {
-  const std::string begin = "inure characterize ";
-  const auto& made_by = profile.made_by();
-  const auto line = std::find_if(made_by.begin(), made_by.end(),
-                                 [&](const std::string& text) { return text.starts_with(begin); });
-  if (line == made_by.end()) {
-    fail("{}: made_by does not hold the command, {}...; its circuit cannot be made again",
-         options.profile, begin);
-  }
-  Characterization what;
-  std::istringstream words(line->substr(begin.size()));
-  for (std::string name, value; words >> name;) {
-    if (name == "--relu") continue;
-    words >> value;
-    if (name == "--technology") what.technology = parse_technology(value);
-    if (name == "--design") what.design.verilog = value;
-    if (name == "--top") what.design.top = value;
-    if (name == "--target-ps") what.target_ps = std::atoi(value.c_str());
-    if (name == "--parameter") {
-      const std::size_t at = std::min(value.find('='), value.size() - 1);
-      what.design.parameters[value.substr(0, at)] = std::atoi(value.c_str() + at + 1);
-    }
-  }
-  if (what.technology == Technology::kHx8k) what.seeds = {number_behind(profile.corner(), "seed ")};
-  if (!options.design.empty()) what.design.verilog = options.design;
-  what.cache = fs::absolute(options.cache);
-  return what;
-}
-
-Netlist make_circuit_again(const Options& options, const TimingProfile& profile) {
-  std::vector<Circuit> circuits = make_circuits(characterization_of(options, profile));
-  const Circuit& circuit = circuits.front();
-  if (static_cast<std::uint32_t>(circuit.timing.critical_ps) != profile.critical_ps() ||
-      static_cast<std::uint32_t>(circuit.vec_size) != profile.vec_size()) {
-    fail(
-        "{}: its circuit has {} multipliers and a critical path of {} ps; made again it has {} "
-        "and {} ps: the design or the tools have changed, characterise it anew",
-        options.profile, profile.vec_size(), profile.critical_ps(), circuit.vec_size,
-        circuit.timing.critical_ps);
-  }
-  return std::move(circuits.front().netlist);
-}
-
 std::vector<ProductTable> read_tables(const std::string& folder, const TimingProfile& profile) {
   std::vector<ProductTable> tables;
   for (std::uint32_t i = 0; !folder.empty() && i < profile.vec_size(); ++i) {
@@ -222,7 +170,8 @@ std::vector<int> chosen_clocks(const TimingProfile& profile, double relative) {
 
 void validate(const Options& options, std::uint64_t seed) {
   const TimingProfile profile = read_timing_profile(options.profile);
-  const Netlist netlist = make_circuit_again(options, profile);
+  const Circuit circuit =
+      circuit_of(profile, options.profile, options.design, fs::absolute(options.cache));
   const std::vector<ProductTable> tables = read_tables(options.tables, profile);
   const std::vector<int> clocks = chosen_clocks(profile, options.clock);
   const int vec_size = static_cast<int>(profile.vec_size());
@@ -239,7 +188,7 @@ void validate(const Options& options, std::uint64_t seed) {
     Progress progress("validating", "clocks", static_cast<std::int64_t>(clocks.size()));
     for (const int c : clocks) {
       const ClockProfile& clock = profile.clock(c);
-      const LaneSimulator lane(netlist, vec_size, static_cast<int>(clock.period_ps()));
+      const LaneSimulator lane(circuit.netlist, vec_size, static_cast<int>(clock.period_ps()));
       const LaneErrors errors = simulate_errors(lane, trace);
       const ErrorStatistics truth = measure(errors, trace);
       try {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <sstream>
 
 #include "inure/base/error.hpp"
 
@@ -13,6 +15,40 @@ namespace {
 constexpr int kProductBits = 16;
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+constexpr std::string_view kCommand = "inure characterize ";
+
+// The number behind the last `word` of a text; 0 where there is none.
+int number_behind(const std::string& text, const std::string& word) {
+  const std::size_t at = text.rfind(word);
+  return at == std::string::npos ? 0 : std::atoi(text.c_str() + at + word.size());
+}
+
+Characterization characterization_of(const TimingProfile& profile, const std::string& name) {
+  const auto line =
+      std::find_if(profile.made_by().begin(), profile.made_by().end(),
+                   [](const std::string& text) { return text.starts_with(kCommand); });
+  if (line == profile.made_by().end()) {
+    fail("{}: made_by has no line \"{}...\": its circuit cannot be made again", name, kCommand);
+  }
+  Characterization what;
+  std::istringstream words(line->substr(kCommand.size()));
+  for (std::string option, value; words >> option;) {
+    if (option == "--relu") continue;
+    words >> value;
+    if (option == "--technology") what.technology = parse_technology(value);
+    if (option == "--design") what.design.verilog = value;
+    if (option == "--top") what.design.top = value;
+    if (option == "--target-ps") what.target_ps = std::atoi(value.c_str());
+    if (option == "--parameter") {
+      const std::size_t at = value.find('=');
+      what.design.parameters[value.substr(0, at)] = number_behind(value, "=");
+    }
+  }
+  // The command may have made a profile for each of several seeds; this one's is in its corner.
+  what.seeds = {number_behind(profile.corner(), "seed ")};
+  return what;
+}
 
 // Of every so many steps in a row that a tenth of the window apart begin.
 std::vector<std::int32_t> window_errors(const std::vector<std::uint32_t>& up_to, int window) {
@@ -47,6 +83,23 @@ void count_value_bits(const OperandTrace& trace, const std::vector<std::uint32_t
 }
 
 }  // namespace
+
+Circuit circuit_of(const TimingProfile& profile, const std::string& name,
+                   const std::filesystem::path& verilog, const std::filesystem::path& cache) {
+  Characterization what = characterization_of(profile, name);
+  if (!verilog.empty()) what.design.verilog = verilog;
+  what.cache = cache;
+  Circuit circuit = std::move(make_circuits(what).front());
+  if (static_cast<std::uint32_t>(circuit.timing.critical_ps) != profile.critical_ps() ||
+      static_cast<std::uint32_t>(circuit.vec_size) != profile.vec_size()) {
+    fail(
+        "{}: of {} multipliers with a critical path of {} ps; the circuit made again has {} and {} "
+        "ps: the design or the tools have changed, characterise it anew",
+        name, profile.vec_size(), profile.critical_ps(), circuit.vec_size,
+        circuit.timing.critical_ps);
+  }
+  return circuit;
+}
 
 ErrorStatistics measure(const LaneErrors& errors, const OperandTrace& trace) {
   const std::int64_t steps = trace.steps();

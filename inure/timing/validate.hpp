@@ -2,13 +2,22 @@
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
+#include <string>
 #include <vector>
 
+#include "inure/timing/characterize.hpp"
 #include "inure/timing/lane_errors.hpp"
 
 // Is what a profile says about a lane's errors true? How much two lists of errors on the same trace
 // differ: those that the circuit makes and those that a model foresees.
 namespace inure::timing {
+
+// The circuit of a profile made again, by the command that the profile holds; or found in the
+// cache. verilog: where its design lies now; none: where the command says. Throws Error, with
+// `name` before it, where the profile holds no such command or the circuit has become another one.
+Circuit circuit_of(const TimingProfile& profile, const std::string& name,
+                   const std::filesystem::path& verilog, const std::filesystem::path& cache);
 
 // Sums of the errors of so many steps in a row, wherever in the trace they begin.
 inline constexpr std::array<int, 3> kDotProducts = {25, 150, 800};

@@ -221,6 +221,37 @@ TEST(Validate, IndependentFlipsHaveTheirRates) {
   EXPECT_LT(difference.product_bit, 0.01);
 }
 
+class CircuitOfAProfile : public LaneTest {};
+
+TEST_P(CircuitOfAProfile, IsMadeAgainByItsCommand) {
+  TimingProfile profile;
+  profile.set_vec_size(kVecSize);
+  profile.set_critical_ps(static_cast<std::uint32_t>(analyse(netlist_).critical_ps));
+  profile.add_made_by("yosys 1.0");
+  const std::string command = fmt::format(
+      "inure characterize --technology {} --design rtl/gone.v --top lane --relu --parameter "
+      "VEC_SIZE={} --parameter PIPELINE={} {} --output DIR",
+      GetParam().fpga ? "hx8k" : "osu018", kVecSize, GetParam().pipeline,
+      GetParam().fpga ? "--seeds 5,1" : "--target-ps 1000");
+  profile.set_corner("some delays, seed 1");
+  const auto again = [&] {
+    return circuit_of(profile, "a.profile", rtl_folder() / "lane.v", test_cache());
+  };
+  EXPECT_EQ(error_of(again),
+            "a.profile: made_by has no line \"inure characterize ...\": its circuit cannot be made "
+            "again");
+  profile.add_made_by(command);
+  const Circuit circuit = again();
+  EXPECT_TRUE(circuit.flow.cached);
+  EXPECT_EQ(circuit.netlist.gates().size(), netlist_.gates().size());
+  profile.set_critical_ps(4711);
+  EXPECT_EQ(error_of(again).substr(0, 64),
+            "a.profile: of 4 multipliers with a critical path of 4711 ps; the");
+}
+
+INSTANTIATE_TEST_SUITE_P(Lanes, CircuitOfAProfile,
+                         testing::Values(LaneCase{true, 3}, LaneCase{false, 3}));
+
 TEST(Validate, DrawsSumsByTheirClass) {
   // One product a step: 1 and -1 in turn, in outputs of 4 steps. Before step 1 the accumulator is
   // 1, the sum -1; before both 0: class 4.
