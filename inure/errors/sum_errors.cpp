@@ -8,8 +8,6 @@
 #include <immintrin.h>
 #endif
 
-#include "inure/base/random.hpp"
-
 namespace inure {
 namespace {
 
@@ -23,10 +21,11 @@ struct Steps {
   std::vector<std::int8_t> activations;     // [step][quad][4]
   std::vector<const std::int8_t*> weights;  // [step][quad]: of the strip's channels, 4 each
   std::vector<std::int8_t> assembled;       // of quads that do not lie together in the strip
+  std::vector<std::int32_t> offsets;        // by quad: of its activations; -1: not together
 };
 
-// sums[step + 1][channel] after each step of `count` vectors of channels from `first`; sums[0] is
-// 0. The plain way.
+// sums[step + 1][channel] after each step of `count` (1 or 2) vectors of channels from `first`;
+// sums[0] is 0. The plain way.
 template <int count>
 void accumulate(const Steps& s, int first, std::int32_t* sums) {
   constexpr int kChannels = count * kVector;
@@ -50,26 +49,26 @@ template <int count>
                                                                              int first,
                                                                              std::int32_t* sums) {
   const __m512i sign = _mm512_set1_epi8(-128);
-  __m512i sum[count], offset = _mm512_setzero_si512();
-  for (int i = 0; i < count; ++i) {
-    sum[i] = _mm512_setzero_si512();
-    _mm512_storeu_si512(sums + i * kVector, sum[i]);
-  }
+  __m512i sum0 = _mm512_setzero_si512(), sum1 = sum0, offset = sum0;
+  _mm512_storeu_si512(sums, sum0);
+  if (count > 1) _mm512_storeu_si512(sums + kVector, sum1);
+  const std::int8_t* const* weights = s.weights.data();
+  const std::int8_t* activations = s.activations.data();
   for (int step = 0; step < s.steps; ++step) {
     sums += count * kVector;
-    for (int quad = step * s.quads; quad < (step + 1) * s.quads; ++quad) {
+    for (int quad = 0; quad < s.quads; ++quad, ++weights, activations += 4) {
       std::int32_t word;
-      std::memcpy(&word, s.activations.data() + std::int64_t{quad} * 4, 4);
+      std::memcpy(&word, activations, 4);
       const __m512i a = _mm512_set1_epi32(word);
+      const std::int8_t* w = *weights + first * 4;
       offset = _mm512_dpbusd_epi32(offset, sign, a);
-      for (int i = 0; i < count; ++i) {
-        const __m512i w = _mm512_loadu_si512(s.weights[quad] + (first + i * kVector) * 4);
-        sum[i] = _mm512_dpbusd_epi32(sum[i], _mm512_xor_si512(w, sign), a);
-      }
+      sum0 = _mm512_dpbusd_epi32(sum0, _mm512_xor_si512(_mm512_loadu_si512(w), sign), a);
+      if (count == 1) continue;
+      const __m512i more = _mm512_loadu_si512(w + kVector * 4);
+      sum1 = _mm512_dpbusd_epi32(sum1, _mm512_xor_si512(more, sign), a);
     }
-    for (int i = 0; i < count; ++i) {
-      _mm512_storeu_si512(sums + i * kVector, _mm512_sub_epi32(sum[i], offset));
-    }
+    _mm512_storeu_si512(sums, _mm512_sub_epi32(sum0, offset));
+    if (count > 1) _mm512_storeu_si512(sums + kVector, _mm512_sub_epi32(sum1, offset));
   }
 }
 const bool kHasVnni = __builtin_cpu_supports("avx512vnni") != 0;
@@ -90,6 +89,7 @@ void arrange_weights(const LaneOperands& strip, Steps& s) {
   s.quads = (g.vec_size + 3) / 4;
   const auto quads = static_cast<std::size_t>(s.steps) * s.quads;
   s.weights.assign(quads, nullptr);
+  s.offsets.assign(quads, -1);
   s.activations.resize(quads * 4);
   constexpr std::size_t kQuadBytes = LaneGeometry::kStripChannels * 4;
   s.assembled.clear();
@@ -101,10 +101,12 @@ void arrange_weights(const LaneOperands& strip, Steps& s) {
     bool together = count == 4;
     for (int v = 0; v < count && together; ++v) {
       together = strip.tap_activation[tap + v] >= 0 &&
-                 strip.tap_weight[tap + v] == strip.tap_weight[tap] + v;
+                 strip.tap_weight[tap + v] == strip.tap_weight[tap] + v &&
+                 strip.tap_activation[tap + v] == strip.tap_activation[tap] + v;
     }
     if (together) {
       s.weights[quad] = strip.weights + strip.tap_weight[tap];
+      s.offsets[quad] = strip.tap_activation[tap];
       continue;
     }
     apart.push_back(quad);
@@ -125,11 +127,21 @@ void arrange_weights(const LaneOperands& strip, Steps& s) {
 void gather_activations(const LaneOperands& strip, int x, Steps& s) {
   const LaneGeometry& g = *strip.geometry;
   const std::uint8_t* window = strip.activations + x * strip.column_stride;
-  for (int step = 0; step < s.steps; ++step) {
-    for (int v = 0; v < s.quads * 4; ++v) {
-      const int offset = v < g.vec_size ? strip.tap_activation[step * g.vec_size + v] : -1;
-      s.activations[static_cast<std::size_t>(step) * s.quads * 4 + v] =
-          offset < 0 ? 0 : static_cast<std::int8_t>(window[offset] ^ 128);
+  std::int8_t* to = s.activations.data();
+  for (std::size_t quad = 0; quad < s.offsets.size(); ++quad, to += 4) {
+    if (s.offsets[quad] >= 0) {
+      std::uint32_t word;
+      std::memcpy(&word, window + s.offsets[quad], 4);
+      word ^= 0x80808080;
+      std::memcpy(to, &word, 4);
+      continue;
+    }
+    const std::size_t step = quad / s.quads;
+    for (int v = 0; v < 4; ++v) {
+      const int multiplier = static_cast<int>(quad % s.quads) * 4 + v;
+      const int offset =
+          multiplier < g.vec_size ? strip.tap_activation[step * g.vec_size + multiplier] : -1;
+      to[v] = offset < 0 ? 0 : static_cast<std::int8_t>(window[offset] ^ 128);
     }
   }
 }
@@ -139,19 +151,23 @@ void gather_activations(const LaneOperands& strip, int x, Steps& s) {
 SumErrors::SumErrors(const TimingLanes& lanes)
     : lanes_(lanes), largest_(lanes.largest_sum_rate()), candidates_(largest_, kCandidateModel) {}
 
-std::int32_t SumErrors::delta(const ErrorKey& key, std::uint32_t strip, std::int64_t site, int lane,
-                              int sum_class) const {
+PhiloxKey SumErrors::pass_key(const ErrorKey& key) {
+  const auto purpose = static_cast<std::uint32_t>(RandomPurpose::kErrors) + kCandidateModel * 2 +
+                       2 + static_cast<std::uint32_t>(key.training);
+  const PhiloxBlock block = philox({purpose, key.stage, static_cast<std::uint32_t>(key.iteration),
+                                    static_cast<std::uint32_t>(key.iteration >> 32)},
+                                   philox_key(key.seed));
+  return {block[0], block[1]};
+}
+
+std::int32_t SumErrors::delta(const PhiloxKey& pass, const ErrorKey& key, std::uint32_t strip,
+                              std::int64_t site, int lane, int sum_class) const {
   const auto& lanes = lanes_.lanes;
   const SumClass& c = lanes[static_cast<std::size_t>(lane) % lanes.size()].sums[sum_class];
   if (c.rate <= 0) return 0;
-  const auto purpose = static_cast<std::uint32_t>(RandomPurpose::kErrors) + kCandidateModel * 2 +
-                       2 + static_cast<std::uint32_t>(key.training);
-  const PhiloxBlock of_pass = philox({purpose, key.stage, static_cast<std::uint32_t>(key.iteration),
-                                      static_cast<std::uint32_t>(key.iteration >> 32)},
-                                     philox_key(key.seed));
   const PhiloxBlock random = philox(
       {static_cast<std::uint32_t>(site), static_cast<std::uint32_t>(site >> 32), strip, key.image},
-      {of_pass[0], of_pass[1]});
+      pass);
   if (uniform32(random[0]) * largest_ >= c.rate) return 0;
   const auto chosen =
       std::lower_bound(c.deltas.begin(), c.deltas.end(), uniform32(random[1]),
@@ -168,6 +184,7 @@ void SumErrors::add_deltas(const ErrorKey& key, const LaneOperands& operands, st
   const std::uint32_t strip = g.strip_id(operands.y, operands.first_channel);
   const auto candidates = candidates_.sample(key, strip, sites(g, operands.channels), buffer);
   if (candidates.empty()) return;
+  const PhiloxKey pass = pass_key(key);
   arrange_weights(operands, steps);
   after.resize((static_cast<std::size_t>(g.steps) + 1) * 2 * kVector);
   std::int64_t at_x = -1, at_vector = -1;
@@ -192,7 +209,7 @@ void SumErrors::add_deltas(const ErrorKey& key, const LaneOperands& operands, st
     const std::int32_t before = step > 0 ? sum[-width] : 0;
     const int sum_class = class_of(sum[0], added, before, step > 0 ? sum[0] - before : 0);
     sums[x * stride + channel] += static_cast<std::uint32_t>(
-        delta(key, strip, site, g.lane(operands.first_channel + channel), sum_class));
+        delta(pass, key, strip, site, g.lane(operands.first_channel + channel), sum_class));
   }
 }
 

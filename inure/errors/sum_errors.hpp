@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "inure/base/random.hpp"
 #include "inure/errors/error_model.hpp"
 #include "inure/errors/sites.hpp"
 #include "inure/errors/timing_lanes.hpp"
@@ -22,9 +23,10 @@ class SumErrors {
   }
   const SiteSampler& candidates() const { return candidates_; }
 
-  // What a candidate adds: 0 where it does not err.
-  std::int32_t delta(const ErrorKey& key, std::uint32_t strip, std::int64_t site, int lane,
-                     int sum_class) const;
+  // What a candidate adds: 0 where it does not err. pass: pass_key() of the error key.
+  std::int32_t delta(const PhiloxKey& pass, const ErrorKey& key, std::uint32_t strip,
+                     std::int64_t site, int lane, int sum_class) const;
+  static PhiloxKey pass_key(const ErrorKey& key);
 
   // By the signs of the step's operands and of those before (timing_profile.proto).
   static int class_of(std::int32_t accumulator, std::int32_t sum, std::int32_t accumulator_before,

@@ -83,7 +83,8 @@ class TimingCycles : public CycleErrors {
         (std::int64_t{at.x} * channels + at.channel - first) * g_.steps + at.step;
     const std::uint32_t strip = g_.strip_id(at.y, first);
     if (!is_candidate(strip, site, SumErrors::sites(g_, channels))) return 0;
-    return errors_.sum_errors().delta(key_, strip, site, g_.lane(at.channel), sum_class);
+    return errors_.sum_errors().delta(SumErrors::pass_key(key_), key_, strip, site,
+                                      g_.lane(at.channel), sum_class);
   }
 
  private:
