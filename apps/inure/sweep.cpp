@@ -113,7 +113,8 @@ class Runner {
     plan_.retrain = !options.no_retraining;
     plan_.chain = options.chain;
     const TimingDescription& timing = before_.errors().timing();
-    plan_.clocks = options.clocks.empty() ? clocks_of(timing) : parse_clocks(options.clocks);
+    plan_.clocks =
+        options.clocks.empty() ? interesting_clocks(timing) : parse_clocks(options.clocks);
     check_clocks(timing, plan_.clocks);
     if (plan_.retrain) check_clocks(after_.errors().timing(), plan_.clocks);
   }
@@ -324,8 +325,9 @@ void add_what_to_run(CLI::App& command, Options& options) {
 
 void add_how_to_run(CLI::App& command, Options& options) {
   command
-      .add_option("--clocks", options.clocks,
-                  "Relative to f_STA: 1.00,1.05 or FIRST:LAST:STEP; by default the profiles'")
+      .add_option(
+          "--clocks", options.clocks,
+          "Relative to f_STA: 1.00,1.05 or FIRST:LAST:STEP; by default 1 and the profiles' above")
       ->type_name("LIST");
   command.add_option("--seeds", options.seeds, "Runs at each clock, with seeds from --seed (1) on")
       ->check(CLI::PositiveNumber)

@@ -44,12 +44,14 @@ void check(const Profiles& known, const TimingDescription& timing, double clock)
 
 }  // namespace
 
-std::vector<double> clocks_of(const TimingDescription& timing) {
+std::vector<double> interesting_clocks(const TimingDescription& timing) {
   const Profiles known(timing);
   std::vector<double> clocks;
+  if (!timing.has_voltage()) clocks.push_back(1);
   for (const ClockProfile& clock : known.profiles[0].clock()) {
     const double relative = known.slowest_ps / known.factor / clock.period_ps();
     const double rounded = std::round(relative * 1e4) / 1e4;
+    if (is_free_of_errors(timing, rounded)) continue;
     try {
       check(known, timing, rounded);
       clocks.push_back(rounded);

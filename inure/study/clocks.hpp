@@ -6,9 +6,10 @@
 
 namespace inure {
 
-// The clocks, relative to f_STA, that all profiles of the description hold, ascending. Throws Error
-// where it names no profile or they have none in common.
-std::vector<double> clocks_of(const TimingDescription& timing);
+// The clocks, relative to f_STA, at which there is something to see: 1, and those above that all
+// profiles of the description hold; with a voltage of its own all that they hold. Ascending. Throws
+// Error where it names no profile or there is no such clock.
+std::vector<double> interesting_clocks(const TimingDescription& timing);
 
 // Throws Error with the clocks there are where a profile does not hold one of these. Clocks that
 // at_clock() makes free of errors need not be there.
