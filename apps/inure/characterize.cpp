@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 struct Options {
   std::string technology, design = "rtl/lane.v", top = "lane", cache = ".inure-cache", output;
-  std::vector<std::string> parameters;
+  std::vector<std::string> parameters, traces;
   std::vector<int> seeds = {1};
   std::vector<double> clocks;
   int target_ps = 1000;
@@ -45,6 +45,10 @@ timing::Characterization characterization_of(const Options& options) {
   what.clocks = options.clocks;
   what.effort = options.effort;
   what.cache = fs::absolute(options.cache);
+  for (const std::string& path : options.traces) {
+    const OperandTrace& trace = what.traces.emplace_back(read_operand_trace(path));
+    what.traces_from += (what.traces_from.empty() ? "" : ", ") + trace.layer;
+  }
   return what;
 }
 
@@ -57,6 +61,7 @@ std::string command_of(const Options& options, const timing::Characterization& w
               ? fmt::format(" --seeds {}", fmt::join(options.seeds, ","))
               : fmt::format(" --target-ps {}", options.target_ps);
   if (!options.clocks.empty()) text += fmt::format(" --clocks {}", fmt::join(options.clocks, ","));
+  for (const auto& trace : options.traces) text += " --trace " + trace;
   if (options.relu) text += " --relu";
   if (options.effort != 1) text += fmt::format(" --effort {}", options.effort);
   return text + " --output DIR";
@@ -156,6 +161,12 @@ void add_characterize_command(CLI::App& app) {
                    "the first errors to collapse")
       ->delimiter(',')
       ->type_name("F,...");
+  command
+      ->add_option(
+          "--trace", options->traces,
+          "Operands for sums and accumulators (files of inure trace), several for a mix; by "
+          "default synthetic ones")
+      ->type_name("FILE");
   command->add_flag("--relu", options->relu, "Activations of 0 to 127 only, as after a ReLU");
   command->add_flag("--tables", options->tables, "Also the exact tables of the products' errors");
   command->add_option("--effort", options->effort, "Factor of the number of trials")

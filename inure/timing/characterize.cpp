@@ -202,12 +202,25 @@ std::vector<double> choose_clocks(const Characterization& what,
   return chosen;
 }
 
+std::uint64_t hash_traces(const std::vector<OperandTrace>& traces) {
+  std::uint64_t state = 3;
+  for (const OperandTrace& trace : traces) {
+    for (const std::int8_t a : trace.activations) state = mix(state, static_cast<std::uint8_t>(a));
+    for (const std::int8_t b : trace.weights) state = mix(state, static_cast<std::uint8_t>(b));
+    for (const std::uint8_t first : trace.first) state = mix(state, first);
+  }
+  return state;
+}
+
 std::string operands_of(const Characterization& what) {
   return fmt::format(
-      "synthetic operands, activations {}: products by a stratified sample, {} pairs of weights a "
-      "pair of bins; sums in {} cycles of some thousand sequences",
-      what.negative_activations ? "-128 to 127" : "0 to 127",
-      std::lround(what.effort * kWeightPairs), std::lround(what.effort * kCycles));
+      "products: a stratified sample, {} pairs of weights a pair of bins, activations {}; sums: {} "
+      "cycles of some thousand sequences of {} operands",
+      std::lround(what.effort * kWeightPairs),
+      what.negative_activations ? "-128 to 127" : "0 to 127", std::lround(what.effort * kCycles),
+      what.traces.empty()
+          ? "synthetic"
+          : fmt::format("{} ({:016x})", what.traces_from, hash_traces(what.traces)));
 }
 
 TimingProfile header(const Characterization& what, const Circuit& circuit) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "inure/errors/operand_trace.hpp"
 #include "inure/errors/timing_profile.hpp"
 #include "inure/timing/enumerate.hpp"
 #include "inure/timing/flow.hpp"
@@ -24,6 +25,9 @@ struct Characterization {
   // Relative to f_STA of the slowest circuit; none: chosen by choose_periods.
   std::vector<double> clocks;
   double effort = 1;  // factor of the number of trials
+  // Operands for sums and accumulators; none: synthetic ones. What says where they are from.
+  std::vector<OperandTrace> traces;
+  std::string traces_from;
   std::filesystem::path cache;
 };
 

@@ -2,9 +2,11 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "inure/errors/operand_trace.hpp"
 #include "inure/errors/timing_profile.hpp"
 #include "inure/timing/multiplier_step.hpp"
 
@@ -54,9 +56,12 @@ struct LaneFit {
 // error's class is that of the step whose sum is captured, by the right sums. A class with fewer
 // than 1000 trials is given rate and deltas of its wider class, which has only the signs of
 // accumulator and sum. The 64 most frequent deltas are kept.
-// Throws Error as LaneSimulator does.
+// With traces, theirs are the operands instead, each sequence's from elsewhere: an accumulator's
+// errors depend on more than signs, so that its rates are those of operands like these (on others
+// they may be wrong by a factor of up to 3). Throws Error as LaneSimulator does, and where a trace
+// does not fit.
 LaneFit fit_sums(const Netlist& netlist, int vec_size, int period_ps, bool negative_activations,
-                 int cycles);
+                 int cycles, std::span<const OperandTrace> traces = {});
 
 // Throws Error where the accumulator, at the safe clock, is not the sum of products since `first`.
 void check_sums(const Netlist& netlist, int vec_size, int critical_ps);

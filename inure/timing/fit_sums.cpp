@@ -2,7 +2,9 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <span>
 #include <unordered_map>
+#include <utility>
 
 #include "inure/base/error.hpp"
 #include "inure/base/random.hpp"
@@ -100,6 +102,36 @@ class OperandMix {
   std::vector<Sequence> sequences_;
 };
 
+// The operands of real traces: each sequence begins elsewhere in one of them, at an output.
+class TraceOperands {
+ public:
+  TraceOperands(int sequences, std::span<const OperandTrace> traces) : traces_(traces) {
+    const auto count = static_cast<std::int64_t>(traces.size());
+    for (std::int64_t s = 0; s < sequences; ++s) {
+      const OperandTrace& trace = traces[static_cast<std::size_t>(s % count)];
+      std::int64_t at = s * trace.steps() / sequences;
+      while (at > 0 && !trace.first[static_cast<std::size_t>(at)]) --at;
+      begin_.push_back(at);
+      at_.push_back(at);
+    }
+  }
+
+  void begin(int s, int cycle) { at_[index(s)] = (begin_[index(s)] + cycle) % trace(s).steps(); }
+  bool first(int s) const { return trace(s).first[static_cast<std::size_t>(at_[index(s)])] != 0; }
+  std::int8_t activation(int s, int element, int) const {
+    return trace(s).activations_at(at_[index(s)])[index(element)];
+  }
+  std::int8_t weight(int s, int element, int) const {
+    return trace(s).weights_at(at_[index(s)])[index(element)];
+  }
+
+ private:
+  const OperandTrace& trace(int s) const { return traces_[index(s) % traces_.size()]; }
+
+  std::span<const OperandTrace> traces_;
+  std::vector<std::int64_t> begin_, at_;
+};
+
 // The signs by which a step is classed: the right sums of a sequence.
 struct Sums {
   std::uint32_t accumulator = 0, accumulator_before = 0, sum = 0, sum_before = 0;
@@ -164,12 +196,13 @@ RegisterProfile profile_of(const Counts& counts) {
 }
 
 // One lane under way.
-class MixRun {
+template <typename Source>
+class LaneRun {
  public:
-  MixRun(const LaneSimulator& lane, bool negative_activations)
+  LaneRun(const LaneSimulator& lane, Source source)
       : lane_(lane),
         run_(lane, lane.side_by_side()),
-        mix_(run_.sequences(), negative_activations),
+        source_(std::move(source)),
         sums_(index(run_.sequences())),
         wrong_products_(index(lane.vec_size())) {}
 
@@ -201,16 +234,16 @@ class MixRun {
     auto& now = classes(cycle);
     now.resize(sums_.size());
     for (int s = 0; s < run_.sequences(); ++s) {
-      mix_.begin(s, cycle);
-      run_.set_first(s, mix_.first(s));
+      source_.begin(s, cycle);
+      run_.set_first(s, source_.first(s));
       int products = 0;
       for (int e = 0; e < lane_.vec_size(); ++e) {
-        const std::int8_t a = mix_.activation(s, e, cycle), b = mix_.weight(s, e, cycle);
+        const std::int8_t a = source_.activation(s, e, cycle), b = source_.weight(s, e, cycle);
         run_.activations(s)[e] = a;
         run_.weights(s)[e] = b;
         products += a * b;
       }
-      sums_[index(s)].step(mix_.first(s), products);
+      sums_[index(s)].step(source_.first(s), products);
       now[index(s)] = static_cast<std::uint8_t>(sums_[index(s)].sum_class());
     }
   }
@@ -236,7 +269,7 @@ class MixRun {
 
   const LaneSimulator& lane_;
   LaneSimulator::Run run_;
-  OperandMix mix_;
+  Source source_;
   std::vector<Sums> sums_;
   std::array<std::vector<std::uint8_t>, kHistory> history_;
   std::vector<LaneSimulator::Run::Error> errors_;
@@ -282,9 +315,22 @@ void check_sums(const Netlist& netlist, int vec_size, int critical_ps) {
 }
 
 LaneFit fit_sums(const Netlist& netlist, int vec_size, int period_ps, bool negative_activations,
-                 int cycles) {
+                 int cycles, std::span<const OperandTrace> traces) {
   const LaneSimulator lane(netlist, vec_size, period_ps);
-  return MixRun(lane, negative_activations).run(cycles);
+  if (traces.empty()) {
+    return LaneRun(lane, OperandMix(lane.side_by_side(), negative_activations)).run(cycles);
+  }
+  for (const OperandTrace& trace : traces) {
+    if (trace.vec_size != vec_size || trace.steps() == 0) {
+      fail("trace of {}: {} steps of {} products; expected steps of {}", trace.layer, trace.steps(),
+           trace.vec_size, vec_size);
+    }
+    if (!negative_activations && std::any_of(trace.activations.begin(), trace.activations.end(),
+                                             [](int a) { return a < 0; })) {
+      fail("trace of {}: it has negative activations; expected 0 to 127", trace.layer);
+    }
+  }
+  return LaneRun(lane, TraceOperands(lane.side_by_side(), traces)).run(cycles);
 }
 
 }  // namespace inure::timing

@@ -158,7 +158,7 @@ TEST_P(FittedSums, AreWhatTheSimulatorCaptures) {
   };
   Step older, before, now;
   double foreseen = 0, wrong = 0;
-  constexpr int kCycles = 12000, kSteps = 100;
+  constexpr int kCycles = 8000, kSteps = 100;
   for (int cycle = 0; cycle < kCycles; ++cycle) {
     Operands operands;
     operands.first = cycle % kSteps == 0;
@@ -190,6 +190,49 @@ TEST_P(FittedSums, AreWhatTheSimulatorCaptures) {
   // The operands differ, and the classes do not hold all that matters: not closer than this.
   EXPECT_GT(wrong, 20);
   EXPECT_NEAR(std::log(foreseen / wrong), 0, std::log(2));
+}
+
+// Fitted on one half of a trace, the sums' classes foresee the errors of the other half.
+TEST_P(FittedSums, TransferWithinATrace) {
+  const int at = period(GetParam().fpga ? 1.10 : 1.20);
+  std::mt19937 random(5);
+  std::normal_distribution<double> normal;
+  std::vector<std::int8_t> weights;  // of 16 outputs, which repeat with other activations
+  for (int i = 0; i < 16 * 40 * kVecSize; ++i) {
+    weights.push_back(static_cast<std::int8_t>(std::clamp(normal(random) * 12, -128.0, 127.0)));
+  }
+  std::vector<OperandTrace> halves(2);
+  for (OperandTrace& half : halves) {
+    half.vec_size = kVecSize;
+    half.layer = "made up";
+    for (std::size_t step = 0; step < 40 * 3000; ++step) {
+      half.first.push_back(step % 40 == 0);
+      for (std::size_t e = 0; e < kVecSize; ++e) {
+        half.activations.push_back(
+            static_cast<std::int8_t>(std::clamp(normal(random) * 40, 0.0, 127.0)));
+        half.weights.push_back(weights[(step * kVecSize + e) % weights.size()]);
+      }
+    }
+  }
+  const int cycles = GetParam().fpga ? 60 : 120;
+  const LaneFit one = fit_sums(netlist_, kVecSize, at, false, cycles, std::span(halves).first(1));
+  const LaneFit other = fit_sums(netlist_, kVecSize, at, false, cycles, std::span(halves).last(1));
+  double foreseen = 0, wrong = 0;
+  for (const ErrorClass& what : other.accumulator.error_class()) {
+    wrong += what.rate() * static_cast<double>(what.trials());
+    for (const ErrorClass& fitted : one.accumulator.error_class()) {
+      if (fitted.id() == what.id()) foreseen += fitted.rate() * static_cast<double>(what.trials());
+    }
+  }
+  std::printf("at %d ps: %.0f wrong, %.0f foreseen\n", at, wrong, foreseen);
+  EXPECT_GT(wrong, 1000);
+  EXPECT_NEAR(foreseen / wrong, 1, 0.1);
+  halves[0].activations[7] = -1;
+  EXPECT_EQ(error_of([&] { fit_sums(netlist_, kVecSize, at, false, 60, halves); }),
+            "trace of made up: it has negative activations; expected 0 to 127");
+  halves[0].vec_size = 8;
+  EXPECT_EQ(error_of([&] { fit_sums(netlist_, kVecSize, at, true, 60, halves); }),
+            "trace of made up: 120000 steps of 8 products; expected steps of 4");
 }
 
 INSTANTIATE_TEST_SUITE_P(Lanes, FittedSums, testing::Values(LaneCase{true, 2}, LaneCase{false, 2}));
