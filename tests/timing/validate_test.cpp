@@ -146,7 +146,9 @@ TEST_P(ValidatedTables, ForeseeEveryProduct) {
   const bool negative = std::any_of(trace.activations.begin(), trace.activations.end(),
                                     [](std::int8_t a) { return a < 0; });
   Enumeration what{"a test", {}, negative, weight_pairs(trace)};
-  for (const double clock : {1.02, 1.04, 1.06, 1.1, 1.15, 1.2, 1.25, 1.3}) {
+  std::vector<double> clocks = {1.02, 1.1, 1.2, 1.3};
+  if (std::getenv("INURE_TIMING_TRACE")) clocks = {1.02, 1.04, 1.06, 1.1, 1.15, 1.2, 1.25, 1.3};
+  for (const double clock : clocks) {
     what.periods_ps.push_back(static_cast<int>(critical / clock));
   }
   Scratch cache;
