@@ -228,6 +228,26 @@ TEST_F(TimingProfiles, ExpandCertainErrorsAndRefuseTooMany) {
                         sites));
 }
 
+TEST_F(TimingProfiles, AreShipped) {
+  const auto shipped = std::filesystem::path(__FILE__).parent_path() / "../../profiles";
+  int count = 0;
+  for (const auto& file : std::filesystem::recursive_directory_iterator(shipped)) {
+    if (file.path().extension() != ".profile") continue;
+    const TimingProfile profile = read_timing_profile(file.path());
+    EXPECT_GE(profile.clock_size(), 8) << file.path();
+    EXPECT_EQ(find_clock(profile, profile.clock(3).period_ps()), 3) << file.path();
+    const int last = profile.clock_size() - 1;
+    std::size_t errors = 0;
+    for (const RegisterProfile& product : profile.clock(last).product()) {
+      errors += static_cast<std::size_t>(product.error_class_size());
+    }
+    for (const SumClass& what : sum_classes(profile, last)) errors += what.deltas.size();
+    EXPECT_GT(errors, 0u) << file.path();
+    ++count;
+  }
+  EXPECT_GE(count, 4);
+}
+
 TEST_F(TimingProfiles, AddUpTheSums) {
   TimingProfile profile = small_profile();
   EXPECT_EQ(sum_classes(profile, 0)[3].rate, 0);
