@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "commands.hpp"
 #include "inure/base/error.hpp"
@@ -280,6 +281,7 @@ void sweep(const Options& options, std::uint64_t first_seed) {
                                     [&](const SweepPoint& point) { return store.find(point); });
   fmt::print("Clocks: {}, seeds: {}, runs: {}, done before: {}\n", runner.plan().clocks.size(),
              options.seeds, points.size(), stored);
+  std::fflush(stdout);
   const auto done = [&](std::size_t index, double accuracy, double seconds) {
     fmt::print("[{}/{}] {}: {:.2f} % ({:.1f} s)\n", index + 1, points.size(), points[index].name(),
                100 * accuracy, seconds);

@@ -180,6 +180,7 @@ Reach reach_of(const SweepSummary& summary, std::optional<Interval> SweepRow::*w
   for (const SweepRow& row : summary.rows) {
     const auto& interval = row.*which;
     constexpr double kRounding = 1e-9;  // one point below is within
+    reach.unknown = !interval;
     if (!interval || interval->mean < *summary.exact - kTolerance - kRounding) return reach;
     reach.clock = row.clock;
   }
@@ -204,7 +205,8 @@ SweepSummary summarise(const SweepPlan& plan, const SweepStore& store) {
   if (!summary.exact) return summary;
   summary.before = reach_of(summary, &SweepRow::before);
   summary.after = reach_of(summary, &SweepRow::after);
-  if (summary.before.clock && summary.after.clock) {
+  const bool known = !summary.before.unknown && !summary.after.unknown;
+  if (known && summary.before.clock && summary.after.clock) {
     summary.gain = *summary.after.clock / *summary.before.clock;
   }
   return summary;

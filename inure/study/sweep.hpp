@@ -95,7 +95,8 @@ struct SweepRow {
 // kTolerance of the error-free one.
 struct Reach {
   std::optional<double> clock;  // nothing: the lowest one tested is too high
-  bool at_least = false;        // it is the highest one tested
+  bool at_least = false;        // it is the highest one of the plan
+  bool unknown = false;         // the next higher clock has not been tested yet
 };
 
 // Of what is in the store; rows and intervals may be incomplete.

@@ -29,12 +29,17 @@ std::string reach_text(const char* network, const Reach& reach, const SweepPlan&
     return fmt::format("{}: good at every clock tested, up to {:.4g} f_STA\n", network,
                        *reach.clock);
   }
-  if (reach.clock) return fmt::format("{}: good up to {:.4g} f_STA\n", network, *reach.clock);
+  if (reach.clock) {
+    return fmt::format("{}: good up to {:.4g} f_STA{}\n", network, *reach.clock,
+                       reach.unknown ? "; higher clocks are not tested yet" : "");
+  }
+  if (reach.unknown) return fmt::format("{}: not tested yet\n", network);
   return fmt::format("{}: not good at the lowest clock tested, {:.4g} f_STA\n", network,
                      plan.clocks.front());
 }
 
 std::string gain_text(const SweepSummary& summary) {
+  if (summary.before.unknown || summary.after.unknown) return "";
   if (!summary.gain) return "Gain in clock: not known; test lower clocks\n";
   const double gain = *summary.gain;
   if (summary.before.at_least) return "Gain in clock: not known; test higher clocks\n";

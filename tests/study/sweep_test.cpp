@@ -234,6 +234,10 @@ TEST_F(SweepTest, ReportsABeginning) {
   EXPECT_EQ(begun.rows[0].before->n, 1);
   EXPECT_EQ(begun.before.clock, 1.0);
   EXPECT_FALSE(begun.before.at_least);
+  EXPECT_TRUE(begun.before.unknown);
+  const std::string text = sweep_text(plan(), begun);
+  EXPECT_NE(text.find("good up to 1 f_STA; higher clocks are not tested yet\n"), std::string::npos);
+  EXPECT_NE(text.find("Retrained network: not tested yet\n"), std::string::npos) << text;
 }
 
 }  // namespace
