@@ -25,6 +25,9 @@ namespace {
 using namespace inure;
 
 constexpr double kFlipsAProduct = 1e-4;
+// About one wrong product in a thousand: one multiplier of four errs.
+constexpr char kTimingProfile[] = "profiles/hx8k_p3_seed1.profile";
+constexpr double kTimingClock = 1.0275;
 
 struct Model {
   const char* name;
@@ -92,9 +95,9 @@ std::string split(const Variant& variant) {
                      median(variant.update));
 }
 
-// Float, the accelerator without errors, the accelerator with flips.
+// Float, the accelerator without errors, with flips, with timing errors.
 std::vector<Variant> make_variants(const Model& model) {
-  std::vector<Variant> variants(3);
+  std::vector<Variant> variants(4);
   for (Variant& variant : variants) {
     variant.network = make_network(model);
     if (&variant != variants.data()) variant.network->share_parameters(*variants[0].network);
@@ -106,7 +109,13 @@ std::vector<Variant> make_variants(const Model& model) {
   for (const CalibratedLayer& layer : calibration.layers) {
     *description.add_format() = layer.format;
   }
-  for (int v = 1; v < 3; ++v) {
+  for (int v = 1; v < 4; ++v) {
+    description.clear_errors();
+    if (v == 3) {
+      auto* timing = description.mutable_errors()->mutable_timing();
+      timing->add_profile(kTimingProfile);
+      timing->set_relative_clock(kTimingClock);
+    }
     if (v == 2) {
       auto* flip = description.mutable_errors()->add_bit_flip();
       flip->set_where(BitFlipDescription::PRODUCTS);
@@ -137,10 +146,14 @@ std::string row(const Model& model, std::vector<Variant>& variants, int thread_c
     for (Variant& variant : variants) iterate(variant, histories, round, round >= kWarmUp);
   }
   const double in_float = median(variants[0].all), exact = median(variants[1].all),
-               erring = median(variants[2].all);
-  return fmt::format("| {} | {} | {:.1f} | {:.1f} | {:.2f} | {:.1f} | {:.2f} | {} | {} | {} |\n",
-                     model.name, thread_count, in_float, exact, exact / in_float, erring,
-                     erring / exact, split(variants[0]), split(variants[1]), split(variants[2]));
+               erring = median(variants[2].all), timing = median(variants[3].all);
+  return fmt::format(
+      "| {} | {} | {:.1f} | {:.1f} | {:.2f} | {:.1f} | {:.2f} | {:.1f} | {:.2f} | {} | {} | {} | "
+      "{} "
+      "|\n",
+      model.name, thread_count, in_float, exact, exact / in_float, erring, erring / exact, timing,
+      timing / exact, split(variants[0]), split(variants[1]), split(variants[2]),
+      split(variants[3]));
 }
 
 void run(int argc, char** argv) {
@@ -156,8 +169,10 @@ void run(int argc, char** argv) {
   if (argc > 3) counts = {argument(3, 1)};
   std::string table =
       "| network | threads | float ms | accelerator ms | accelerator / float | with flips ms | "
-      "flips / accelerator | float: forward / backward / update | accelerator | with flips "
-      "|\n|---|---|---|---|---|---|---|---|---|---|\n";
+      "flips / accelerator | with timing errors ms | timing / accelerator | float: forward / "
+      "backward / "
+      "update | accelerator | with flips | with timing errors "
+      "|\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
   for (const auto& [model, rounds] : models) {
     if (rounds < 1) continue;
     std::vector<Variant> variants = make_variants(model);
