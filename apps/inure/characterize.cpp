@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <bit>
+#include <cstdlib>
+
 #include "commands.hpp"
 #include "inure/base/error.hpp"
 #include "inure/report/table.hpp"
@@ -81,12 +84,30 @@ void print(const timing::Circuit& circuit) {
 
 std::string rate(double value) { return value > 0 ? fmt::format("{:.1e}", value) : "-"; }
 
+// The part of the errors that were seen whose delta is exactly a power of two, plus or minus.
+std::string powers_of_two(const ClockProfile& clock) {
+  double powers = 0, all = 0;
+  const auto add = [&](const RegisterProfile& what) {
+    for (const ErrorClass& c : what.error_class()) {
+      for (int i = 0; i < c.delta_size(); ++i) {
+        const auto size = static_cast<std::uint64_t>(std::abs(std::int64_t{c.delta(i)}));
+        if (std::has_single_bit(size)) powers += c.count(i);
+        all += c.count(i);
+      }
+    }
+  };
+  for (const RegisterProfile& product : clock.product()) add(product);
+  add(clock.sum());
+  add(clock.accumulator());
+  return all > 0 ? fmt::format("{:.0f} %", 100 * powers / all) : "-";
+}
+
 // Wrong captures per step by register, on the synthetic operands.
 void print(const TimingProfile& profile, double slowest_ps) {
   std::vector<std::string> columns = {"f/f_STA", "MHz", "ps"};
   for (std::uint32_t i = 0; i < profile.vec_size(); ++i)
     columns.push_back(fmt::format("product {}", i));
-  columns.insert(columns.end(), {"sum", "accumulator"});
+  columns.insert(columns.end(), {"sum", "accumulator", "+-2^k"});
   Table table(columns);
   for (const ClockProfile& clock : profile.clock()) {
     std::vector<std::string> row = {fmt::format("{:.3f}", slowest_ps / clock.period_ps()),
@@ -95,6 +116,7 @@ void print(const TimingProfile& profile, double slowest_ps) {
     for (const RegisterProfile& product : clock.product()) row.push_back(rate(product.rate()));
     row.push_back(rate(clock.sum().rate()));
     row.push_back(rate(clock.accumulator().rate()));
+    row.push_back(powers_of_two(clock));
     table.add(row);
   }
   fmt::print("{}", table.text());
