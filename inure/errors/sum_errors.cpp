@@ -54,9 +54,10 @@ template <int count>
   if (count > 1) _mm512_storeu_si512(sums + kVector, sum1);
   const std::int8_t* const* weights = s.weights.data();
   const std::int8_t* activations = s.activations.data();
-  for (int step = 0; step < s.steps; ++step) {
+  const int steps = s.steps, quads = s.quads;  // the stores below cannot change these
+  for (int step = 0; step < steps; ++step) {
     sums += count * kVector;
-    for (int quad = 0; quad < s.quads; ++quad, ++weights, activations += 4) {
+    for (int quad = 0; quad < quads; ++quad, ++weights, activations += 4) {
       std::int32_t word;
       std::memcpy(&word, activations, 4);
       const __m512i a = _mm512_set1_epi32(word);
@@ -128,17 +129,19 @@ void gather_activations(const LaneOperands& strip, int x, Steps& s) {
   const LaneGeometry& g = *strip.geometry;
   const std::uint8_t* window = strip.activations + x * strip.column_stride;
   std::int8_t* to = s.activations.data();
-  for (std::size_t quad = 0; quad < s.offsets.size(); ++quad, to += 4) {
-    if (s.offsets[quad] >= 0) {
+  const std::int32_t* offsets = s.offsets.data();
+  const std::size_t quads = s.offsets.size(), quads_a_step = s.quads;
+  for (std::size_t quad = 0; quad < quads; ++quad, to += 4) {
+    if (offsets[quad] >= 0) {
       std::uint32_t word;
-      std::memcpy(&word, window + s.offsets[quad], 4);
+      std::memcpy(&word, window + offsets[quad], 4);
       word ^= 0x80808080;
       std::memcpy(to, &word, 4);
       continue;
     }
-    const std::size_t step = quad / s.quads;
+    const std::size_t step = quad / quads_a_step;
     for (int v = 0; v < 4; ++v) {
-      const int multiplier = static_cast<int>(quad % s.quads) * 4 + v;
+      const int multiplier = static_cast<int>(quad % quads_a_step) * 4 + v;
       const int offset =
           multiplier < g.vec_size ? strip.tap_activation[step * g.vec_size + multiplier] : -1;
       to[v] = offset < 0 ? 0 : static_cast<std::int8_t>(window[offset] ^ 128);
@@ -178,15 +181,17 @@ std::int32_t SumErrors::delta(const PhiloxKey& pass, const ErrorKey& key, std::u
 void SumErrors::add_deltas(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
                            std::int64_t stride) const {
   thread_local std::vector<std::int64_t> buffer;
-  thread_local Steps steps;
-  thread_local std::vector<std::int32_t> after;  // [steps + 1][channels of one or two vectors]
+  thread_local Steps kept_steps;
+  thread_local std::vector<std::int32_t> kept_sums;
   const LaneGeometry& g = *operands.geometry;
   const std::uint32_t strip = g.strip_id(operands.y, operands.first_channel);
   const auto candidates = candidates_.sample(key, strip, sites(g, operands.channels), buffer);
   if (candidates.empty()) return;
   const PhiloxKey pass = pass_key(key);
+  Steps& steps = kept_steps;
   arrange_weights(operands, steps);
-  after.resize((static_cast<std::size_t>(g.steps) + 1) * 2 * kVector);
+  kept_sums.resize((static_cast<std::size_t>(g.steps) + 1) * 2 * kVector);
+  std::int32_t* const after = kept_sums.data();  // [steps + 1][channels of one or two vectors]
   std::int64_t at_x = -1, at_vector = -1;
   int width = 0, first = 0;
   for (const std::int64_t site : candidates) {
@@ -198,13 +203,13 @@ void SumErrors::add_deltas(const ErrorKey& key, const LaneOperands& operands, st
       first = pair * 2 * kVector;
       width = operands.channels - first > kVector ? 2 * kVector : kVector;
       if (width == kVector) {
-        run<1>(steps, first, after.data());
+        run<1>(steps, first, after);
       } else {
-        run<2>(steps, first, after.data());
+        run<2>(steps, first, after);
       }
       at_x = x, at_vector = pair;
     }
-    const std::int32_t* sum = after.data() + step * width + channel - first;
+    const std::int32_t* sum = after + step * width + channel - first;
     const std::int32_t added = sum[width] - sum[0];
     const std::int32_t before = step > 0 ? sum[-width] : 0;
     const int sum_class = class_of(sum[0], added, before, step > 0 ? sum[0] - before : 0);
