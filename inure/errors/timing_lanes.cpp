@@ -9,20 +9,6 @@
 namespace inure {
 namespace {
 
-double wanted_period(const TimingDescription& d, const std::vector<TimingProfile>& profiles) {
-  if (d.has_clock_mhz() == d.has_relative_clock()) {
-    fail("errors: timing: give either clock_mhz or relative_clock");
-  }
-  const double clock = d.has_clock_mhz() ? d.clock_mhz() : d.relative_clock();
-  if (!(clock > 0)) fail("errors: timing: the clock is {}; it must be above 0", clock);
-  if (d.has_clock_mhz()) return 1e6 / clock;
-  double slowest = 0;
-  for (const TimingProfile& profile : profiles) {
-    slowest = std::max(slowest, static_cast<double>(profile.critical_ps()));
-  }
-  return slowest / clock;
-}
-
 std::shared_ptr<const ExceptionSet> exceptions_of_table(const std::filesystem::path& file,
                                                         double period_ps) {
   ProductTable table = read_product_table(file);
@@ -78,25 +64,40 @@ double delay_factor(const VoltageDescription& v) {
   return delay(v.supply()) / delay(v.nominal());
 }
 
-std::shared_ptr<const TimingLanes> load_timing_lanes(const TimingDescription& d) {
+TimingProfiles read_timing_profiles(const TimingDescription& d) {
   if (d.profile_size() == 0) {
     fail("errors: timing: no profile; name one or more files of `inure characterize`");
   }
+  if (d.has_clock_mhz() == d.has_relative_clock()) {
+    fail("errors: timing: give either clock_mhz or relative_clock");
+  }
+  const double clock = d.has_clock_mhz() ? d.clock_mhz() : d.relative_clock();
+  if (!(clock > 0)) fail("errors: timing: the clock is {}; it must be above 0", clock);
+  TimingProfiles read;
+  double slowest = 0;
+  for (const std::string& file : d.profile()) {
+    read.profiles.push_back(read_timing_profile(file));
+    slowest = std::max(slowest, static_cast<double>(read.profiles.back().critical_ps()));
+    if (read.profiles.back().vec_size() != read.profiles[0].vec_size()) {
+      fail("{}: a lane of {} multipliers; that of {} has {}", file, read.profiles.back().vec_size(),
+           d.profile(0), read.profiles[0].vec_size());
+    }
+  }
+  read.period_ps = d.has_clock_mhz() ? 1e6 / clock : slowest / clock;
+  if (d.has_voltage()) read.period_ps /= delay_factor(d.voltage());
+  return read;
+}
+
+std::shared_ptr<const TimingLanes> load_timing_lanes(const TimingDescription& d) {
   if (d.tables_size() != 0 && d.tables_size() != d.profile_size()) {
     fail("errors: timing: {} tables for {} profiles; give one for each, or none", d.tables_size(),
          d.profile_size());
   }
-  std::vector<TimingProfile> profiles;
-  for (const std::string& file : d.profile()) profiles.push_back(read_timing_profile(file));
+  const auto [profiles, period_ps] = read_timing_profiles(d);
   auto lanes = std::make_shared<TimingLanes>();
   lanes->vec_size = static_cast<int>(profiles[0].vec_size());
-  lanes->period_ps = wanted_period(d, profiles);
-  if (d.has_voltage()) lanes->period_ps /= delay_factor(d.voltage());
+  lanes->period_ps = period_ps;
   for (int i = 0; i < d.profile_size(); ++i) {
-    if (static_cast<int>(profiles[i].vec_size()) != lanes->vec_size) {
-      fail("{}: a lane of {} multipliers; that of {} has {}", d.profile(i), profiles[i].vec_size(),
-           d.profile(0), lanes->vec_size);
-    }
     int clock = 0;
     try {
       clock = find_clock(profiles[i], lanes->period_ps);

@@ -28,6 +28,15 @@ struct TimingLanes {
   double largest_sum_rate() const;
 };
 
+// The profiles that a description names, and the clock period that it asks for as the circuit sees
+// it: a low voltage has been taken into account. Throws Error that names the file or what the
+// description lacks.
+struct TimingProfiles {
+  std::vector<TimingProfile> profiles;
+  double period_ps = 0;
+};
+TimingProfiles read_timing_profiles(const TimingDescription& description);
+
 // Reads profiles and tables, and makes product classes into exceptions (seconds, and gigabytes
 // where one product in ten is wrong). Throws Error that names the file or what the description
 // lacks; where a profile has not the clock, the message lists those that it has.

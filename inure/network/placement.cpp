@@ -6,6 +6,7 @@
 #include "inure/base/parallel.hpp"
 #include "inure/fixed_point/format.hpp"
 #include "inure/pipecnn/pipecnn.hpp"
+#include "inure/timing/gate_program.hpp"
 
 namespace inure {
 namespace {
@@ -28,6 +29,7 @@ void check_names(const Network& network, const AcceleratorDescription& descripti
   check(description.host_layer(), "placed");
   check(description.accelerator_layer(), "placed");
   for (const auto& flip : description.errors().bit_flip()) check(flip.layer(), "to err");
+  check(description.errors().timing().layer(), "to err");
 }
 
 // The description's format, or else the one in the layer itself (qcodeconfig: weights, input,
@@ -235,6 +237,7 @@ void Placement::mask_gradient(const Network& network, std::size_t index) const {
 Registry all_accelerators() {
   Registry registry;
   pipecnn::register_kinds(registry);
+  timing::register_kinds(registry);
   return registry;
 }
 

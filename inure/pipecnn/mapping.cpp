@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "inure/base/error.hpp"
+
 namespace inure::pipecnn {
 namespace {
 
@@ -92,6 +94,20 @@ Reason why_not_2018(const StageSpec& s, const Build& b) {
 }
 
 }  // namespace
+
+Build build_of(const AcceleratorDescription& description) {
+  Build build;
+  build.vec_size = static_cast<int>(description.vec_size());
+  build.lane_num = static_cast<int>(description.lane_num());
+  build.arithmetic_2018 = description.arithmetic() == AcceleratorDescription::PIPECNN_2018;
+  for (const int value : {build.vec_size, build.lane_num}) {
+    if (value < 1 || value > 64 || (value & (value - 1)) != 0) {
+      fail("accelerator: vec_size {} and lane_num {} must be powers of two from 1 to 64",
+           description.vec_size(), description.lane_num());
+    }
+  }
+  return build;
+}
 
 LaneGeometry geometry_of(const StageSpec& s, const Build& b) {
   LaneGeometry g;

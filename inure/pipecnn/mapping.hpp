@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "inure/accelerator/description.pb.h"
 #include "inure/accelerator/stage.hpp"
 #include "inure/errors/error_model.hpp"
 
@@ -15,6 +16,9 @@ struct Build {
   int window_width = 9;     // CONV_GP_SIZE_X
   int buffer_bytes = 9216;  // the window's buffer and a lane's weight buffer, each
 };
+
+// Throws Error for a vec_size or lane_num that no build has.
+Build build_of(const AcceleratorDescription& description);
 
 // How the stage's work lies on the lanes and cycles.
 LaneGeometry geometry_of(const StageSpec& stage, const Build& build);

@@ -1,6 +1,7 @@
 #include "inure/pipecnn/pipecnn.hpp"
 
-#include "inure/base/error.hpp"
+#include <fmt/format.h>
+
 #include "inure/pipecnn/reference.hpp"
 #include "inure/pipecnn/simulator.hpp"
 
@@ -11,16 +12,7 @@ template <typename ProgramType>
 class Pipecnn : public Accelerator {
  public:
   Pipecnn(const AcceleratorDescription& description, const char* how)
-      : errors_(description.errors()), how_(how) {
-    build_.vec_size = static_cast<int>(description.vec_size());
-    build_.lane_num = static_cast<int>(description.lane_num());
-    build_.arithmetic_2018 = description.arithmetic() == AcceleratorDescription::PIPECNN_2018;
-    for (const int value : {build_.vec_size, build_.lane_num}) {
-      if (value < 1 || value > 64 || (value & (value - 1)) != 0) {
-        fail("accelerator: vec_size {} and lane_num {} must be powers of two from 1 to 64",
-             description.vec_size(), description.lane_num());
-      }
-    }
+      : build_(build_of(description)), errors_(description.errors()), how_(how) {
     errors_.models("", build_.vec_size, build_.lane_num);  // for its checks
   }
 

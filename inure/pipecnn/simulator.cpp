@@ -304,8 +304,13 @@ void SimulatorProgram::run_stage(int index, const Int8Map& in,
       finish_rows(index, key, image, first, rows, sums.data(), *maps.convolved);
     });
   }
+  pool_and_normalise(index, maps);
+}
+
+void SimulatorProgram::pool_and_normalise(int index, const Maps& maps) const {
+  const StageSpec& s = stage(index).spec;
   if (!s.pool && !s.lrn) return;
-  parallel_for(in.images, [&](std::int64_t image) {
+  parallel_for(maps.convolved->images, [&](std::int64_t image) {
     const int n = static_cast<int>(image);
     if (s.pool) {
       const Int8Map& before = *maps.convolved;

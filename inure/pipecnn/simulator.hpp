@@ -19,6 +19,11 @@ class SimulatorProgram : public PipecnnProgram {
   void run_stage(int index, const Int8Map& in, const std::vector<std::int8_t>& weights,
                  const RunKey& key, const Maps& maps) override;
 
+  // Sums of an image's rows to its outputs. With a wide bias the sums include it.
+  void finish_rows(int index, const RunKey& key, int image, int first_row, int rows,
+                   const std::uint32_t* sums, Int8Map& out) const;
+  void pool_and_normalise(int index, const Maps& maps) const;
+
  private:
   // What is derived from a stage's weights.
   struct Prepared {
@@ -52,8 +57,6 @@ class SimulatorProgram : public PipecnnProgram {
                       const RunKey& key, const Maps& maps);
   void convolve_vectors(int index, const Int8Map& in, const std::vector<std::int8_t>& weights,
                         const RunKey& key, const Maps& maps);
-  void finish_rows(int index, const RunKey& key, int image, int first_row, int rows,
-                   const std::uint32_t* sums, Int8Map& out) const;
 
   Convolve convolve_;
   std::vector<Prepared> prepared_;
