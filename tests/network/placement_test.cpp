@@ -3,6 +3,7 @@
 #include "inure/network/placement.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "placed.hpp"
 
@@ -178,6 +179,7 @@ TEST(Placement, RefusesWithTheReason) {
   struct Case {
     std::string net, description, message;
   };
+  const auto root = std::filesystem::path(__FILE__).parent_path() / "../..";
   const std::string dilated = small_net("dilation: 2");
   const std::string average = [] {
     std::string text = small_net();
@@ -192,6 +194,10 @@ TEST(Placement, RefusesWithTheReason) {
       {small_net(), kSmallFormats + "accelerator_layer: 'conv9'", "has no such layer"},
       {small_net(),
        kSmallFormats + "errors { bit_flip { where: OUTPUTS rate: 0.1 layer: 'conv9' } }",
+       "layer \"conv9\" is to err but the network \"small\" has no such layer"},
+      {small_net(),
+       kSmallFormats + "errors { timing { relative_clock: 1.0188 layer: 'conv9' profile: '" +
+           (root / "profiles/hx8k_p3_seed1.profile").string() + "' } }",
        "layer \"conv9\" is to err but the network \"small\" has no such layer"},
       {dilated, kSmallFormats + "accelerator_layer: 'conv2'",
        "layer \"conv2\" is demanded on the accelerator, which cannot run it: its dilation is 2"},
