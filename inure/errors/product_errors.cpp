@@ -394,9 +394,12 @@ void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, i
     const int before = m - g.lane_num;
     for (int v = 0; v < g.vec_size; ++v) {
       unsigned activations = 0, weights = 0;
-      if (const int c = (vectors(g) - 1) * g.vec_size + v; before >= 0 && c < g.group_channels) {
-        activations = batch.plane(image, before / g.out_per_group)[last_pixel + c] ^ 128u;
-        weights = static_cast<std::uint8_t>(batch.weight(before, c, end, end));
+      // A lane's channel before may be one of the padding: the same activations, weights of 0.
+      const bool streamed = m + g.pad_offset >= g.lane_num;
+      if (const int c = (vectors(g) - 1) * g.vec_size + v; streamed && c < g.group_channels) {
+        const int group = std::max(before, 0) / g.out_per_group;
+        activations = batch.plane(image, group)[last_pixel + c] ^ 128u;
+        if (before >= 0) weights = static_cast<std::uint8_t>(batch.weight(before, c, end, end));
       }
       activations <<= 8, weights <<= 8;
       if (v < g.group_channels) {

@@ -60,7 +60,11 @@ class TimingCycles : public CycleErrors {
     Operands before = operands_[at.channel][multiplier];
     if (first) {
       before = {};
-      if (at.channel >= g_.lane_num) before = operands_[at.channel - g_.lane_num][multiplier];
+      if (at.channel >= g_.lane_num) {
+        before = operands_[at.channel - g_.lane_num][multiplier];
+      } else if (at.channel + g_.pad_offset >= g_.lane_num) {  // a channel of the padding
+        before.activation = operands_[0][multiplier].activation;
+      }
     }
     operands_[at.channel][multiplier] = {activation, weight};
     const auto pair = [](int previous, int now) {

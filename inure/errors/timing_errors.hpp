@@ -13,8 +13,9 @@ namespace inure {
 // Products: wrong where the lane's multiplier has an exception for (a_before, b_before, a, b), the
 // operands of this step and of the one before: step - 1 of the same output; for step 0 the last
 // step of the previous pixel in raster order, for the first pixel the last step of the last pixel
-// that the lane's previous output channel had (channel - lane_num), and zeros where there is none
-// (a lane rests between images). A fixed function of the operands: nothing is drawn.
+// that the lane's previous output channel had (channel - lane_num; weights of 0 where that is one
+// of the padding before the first channel), and zeros where there is none (a lane rests between
+// images). A fixed function of the operands: nothing is drawn.
 //
 // Sums and accumulators: drawn for every step with the rate of its class (timing_profile.proto).
 // Operands, sums and accumulators are the right ones: an error does not change the class of
