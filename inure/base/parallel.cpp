@@ -10,10 +10,8 @@
 namespace inure {
 namespace {
 
-int default_threads() {
-  static const int count = omp_get_max_threads();
-  return count;
-}
+// Asked before main: whoever asks first later may be a thread that was made single for a library.
+const int kDefaultThreads = omp_get_max_threads();
 
 // OpenMP keeps its count for each thread apart: a thread of our own (a prefetcher) would not see
 // what the main thread asked for. Affects speed only, never a result.
@@ -23,14 +21,13 @@ std::atomic<int> chosen_threads{0};
 
 void set_threads(int count) {
   if (count < 0) fail("threads: {} is negative; give a positive number, or 0 for all", count);
-  const int all = default_threads();
   chosen_threads = count;
-  omp_set_num_threads(count == 0 ? all : count);
+  omp_set_num_threads(count == 0 ? kDefaultThreads : count);
 }
 
 int threads() {
   const int count = chosen_threads;
-  return count == 0 ? default_threads() : count;
+  return count == 0 ? kDefaultThreads : count;
 }
 
 void parallel_for(std::int64_t count, const std::function<void(std::int64_t)>& body) {
