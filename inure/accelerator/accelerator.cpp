@@ -1,10 +1,10 @@
 #include "inure/accelerator/accelerator.hpp"
 
-#include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
 #include <set>
 
+#include "inure/accelerator/text_format.hpp"
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
 
@@ -31,18 +31,6 @@ std::map<std::string, std::string> Registry::kinds() const {
 }
 
 namespace {
-
-class FirstError : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int line, google::protobuf::io::ColumnNumber column,
-                const std::string& message) override {
-    if (text_.empty()) text_ = fmt::format("{}:{}: {}", line + 1, column + 1, message);
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
 
 void check_layers(const AcceleratorDescription& description, const std::string& name) {
   if (!(description.clock_mhz() >= 0 && description.clock_mhz() < 1e6)) {
@@ -74,13 +62,8 @@ void check_layers(const AcceleratorDescription& description, const std::string& 
 
 AcceleratorDescription parse_description(const std::string& text, const std::string& name) {
   AcceleratorDescription description;
-  FirstError error;
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&error);
-  if (!parser.ParseFromString(text, &description)) {
-    fail("{}:{} (an accelerator's description is text as in inure/accelerator/description.proto)",
-         name, error.text().empty() ? "1:1: not an accelerator's description" : error.text());
-  }
+  parse_text_format(text, name, "an accelerator's description",
+                    "inure/accelerator/description.proto", description);
   check_layers(description, name);
   return description;
 }

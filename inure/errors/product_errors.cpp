@@ -390,7 +390,7 @@ void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, i
   const std::int64_t last_pixel =
       ((g.height - 1) * g.stride + end) * row + ((g.width - 1) * g.stride + end) * g.group_channels;
   for (int m = 0; m < g.channels; ++m) {
-    const TimingLanes::Lane& lane = lanes.lanes[g.lane(m) % lanes.lanes.size()];
+    const TimingLanes::Lane& lane = lanes.of(g.lane(m));
     const int before = m - g.lane_num;
     for (int v = 0; v < g.vec_size; ++v) {
       unsigned activations = 0, weights = 0;

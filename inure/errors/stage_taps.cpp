@@ -2,8 +2,8 @@
 
 #include <atomic>
 
-#include "inure/base/error.hpp"
 #include "inure/base/parallel.hpp"
+#include "inure/errors/timing_lanes.hpp"
 
 namespace inure {
 
@@ -32,10 +32,7 @@ void StageTaps::arrange(const BatchOperands& batch, const std::string& layer, bo
     signs |= all;
   });
   if ((signs & 128) != 0 && !negative) {
-    fail(
-        "errors: timing: layer \"{}\" has negative activations, and the profile or its tables know "
-        "only 0 to 127; make them without --relu",
-        layer);
+    refuse_negative_activations(layer);
   }
 
   weights_.resize(static_cast<std::size_t>(taps_) * g.channels);

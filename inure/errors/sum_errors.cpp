@@ -164,9 +164,8 @@ PhiloxKey SumErrors::pass_key(const ErrorKey& key) {
 }
 
 std::int32_t SumErrors::delta(const PhiloxKey& pass, const ErrorKey& key, std::uint32_t strip,
-                              std::int64_t site, int lane, int sum_class) const {
-  const auto& lanes = lanes_.lanes;
-  const SumClass& c = lanes[static_cast<std::size_t>(lane) % lanes.size()].sums[sum_class];
+                              std::int64_t site, int lane, int of_step) const {
+  const SumClass& c = lanes_.of(lane).sums[of_step];
   if (c.rate <= 0) return 0;
   const PhiloxBlock random = philox(
       {static_cast<std::uint32_t>(site), static_cast<std::uint32_t>(site >> 32), strip, key.image},
@@ -212,9 +211,9 @@ void SumErrors::add_deltas(const ErrorKey& key, const LaneOperands& operands, st
     const std::int32_t* sum = after + step * width + channel - first;
     const std::int32_t added = sum[width] - sum[0];
     const std::int32_t before = step > 0 ? sum[-width] : 0;
-    const int sum_class = class_of(sum[0], added, before, step > 0 ? sum[0] - before : 0);
+    const int of_step = sum_class(sum[0], added, before, step > 0 ? sum[0] - before : 0);
     sums[x * stride + channel] += static_cast<std::uint32_t>(
-        delta(pass, key, strip, site, g.lane(operands.first_channel + channel), sum_class));
+        delta(pass, key, strip, site, g.lane(operands.first_channel + channel), of_step));
   }
 }
 

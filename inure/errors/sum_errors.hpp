@@ -23,16 +23,11 @@ class SumErrors {
   }
   const SiteSampler& candidates() const { return candidates_; }
 
-  // What a candidate adds: 0 where it does not err. pass: pass_key() of the error key.
+  // What a candidate adds: 0 where it does not err. pass: pass_key() of the error key; of_step: its
+  // class.
   std::int32_t delta(const PhiloxKey& pass, const ErrorKey& key, std::uint32_t strip,
-                     std::int64_t site, int lane, int sum_class) const;
+                     std::int64_t site, int lane, int of_step) const;
   static PhiloxKey pass_key(const ErrorKey& key);
-
-  // By the signs of the step's operands and of those before (timing_profile.proto).
-  static int class_of(std::int32_t accumulator, std::int32_t sum, std::int32_t accumulator_before,
-                      std::int32_t sum_before) {
-    return (accumulator < 0) * 8 + (sum < 0) * 4 + (accumulator_before < 0) * 2 + (sum_before < 0);
-  }
 
   // The fast path.
   void add_deltas(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,

@@ -49,12 +49,12 @@ class TimingCycles : public CycleErrors {
   TimingCycles(const TimingErrors& errors, const ErrorKey& key, const LaneGeometry& geometry)
       : errors_(errors), key_(key), g_(geometry), operands_(geometry.channels) {
     for (auto& of_channel : operands_) of_channel.resize(geometry.vec_size);
-    accumulators_.resize(geometry.channels);
+    sums_.resize(geometry.channels);
   }
 
   std::int32_t product_delta(const Cycle& at, int multiplier, int activation, int weight) override {
     if (activation < 0 && !errors_.lanes().negative_activations) {
-      fail("errors: timing: layer \"{}\" has negative activations", errors_.layer());
+      refuse_negative_activations(errors_.layer());
     }
     const bool first = at.y == 0 && at.x == 0 && at.step == 0;
     Operands before = operands_[at.channel][multiplier];
@@ -76,32 +76,24 @@ class TimingCycles : public CycleErrors {
 
   std::int32_t accumulator_delta(const Cycle& at, int /*chain*/, std::int32_t sum) override {
     if (!errors_.sum_errors().any()) return 0;
-    Accumulator& a = accumulators_[at.channel];
-    if (at.step == 0) a = {};
-    const int sum_class = SumErrors::class_of(a.now, sum, a.before, a.sum_before);
-    a.before = a.now;
-    a.now += sum;
-    a.sum_before = sum;
+    SumState& state = sums_[at.channel];
+    state.step(at.step == 0, sum);
     const int first = g_.strip_first(at.channel), channels = g_.strip_channels(first);
     const std::int64_t site =
         (std::int64_t{at.x} * channels + at.channel - first) * g_.steps + at.step;
     const std::uint32_t strip = g_.strip_id(at.y, first);
     if (!is_candidate(strip, site, SumErrors::sites(g_, channels))) return 0;
     return errors_.sum_errors().delta(SumErrors::pass_key(key_), key_, strip, site,
-                                      g_.lane(at.channel), sum_class);
+                                      g_.lane(at.channel), state.sum_class());
   }
 
  private:
   struct Operands {
     int activation = 0, weight = 0;
   };
-  struct Accumulator {
-    std::int32_t now = 0, before = 0, sum_before = 0;
-  };
 
   const TimingLanes::Lane& lane(const Cycle& at) const {
-    const auto& lanes = errors_.lanes().lanes;
-    return lanes[static_cast<std::size_t>(g_.lane(at.channel)) % lanes.size()];
+    return errors_.lanes().of(g_.lane(at.channel));
   }
 
   bool is_candidate(std::uint32_t strip, std::int64_t site, std::int64_t sites) {
@@ -114,7 +106,7 @@ class TimingCycles : public CycleErrors {
   ErrorKey key_;
   LaneGeometry g_;
   std::vector<std::vector<Operands>> operands_;  // by channel and multiplier: of its last step
-  std::vector<Accumulator> accumulators_;        // by channel
+  std::vector<SumState> sums_;                   // by channel
   std::unordered_map<std::uint32_t, std::vector<std::int64_t>> candidates_;  // by strip
 };
 

@@ -52,6 +52,13 @@ double TimingLanes::largest_sum_rate() const {
   return largest;
 }
 
+void refuse_negative_activations(const std::string& layer) {
+  fail(
+      "errors: timing: layer \"{}\" has negative activations, and the profile or its tables know "
+      "only 0 to 127; make them without --relu",
+      layer);
+}
+
 double delay_factor(const VoltageDescription& v) {
   if (!(v.threshold() >= 0 && v.supply() > v.threshold() && v.nominal() > v.threshold())) {
     fail("errors: timing: voltage: supply {} and nominal {} must be above the threshold {}",

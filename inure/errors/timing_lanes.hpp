@@ -25,6 +25,7 @@ struct TimingLanes {
   double period_ps = 0;  // as the circuit sees it: a low voltage has been taken into account
   bool negative_activations = true;  // of all profiles and tables
 
+  const Lane& of(int lane) const { return lanes[static_cast<std::size_t>(lane) % lanes.size()]; }
   double largest_sum_rate() const;
 };
 
@@ -41,6 +42,9 @@ TimingProfiles read_timing_profiles(const TimingDescription& description);
 // where one product in ten is wrong). Throws Error that names the file or what the description
 // lacks; where a profile has not the clock, the message lists those that it has.
 std::shared_ptr<const TimingLanes> load_timing_lanes(const TimingDescription& description);
+
+// Throws the Error for a layer with activations below 0 on lanes that know none.
+[[noreturn]] void refuse_negative_activations(const std::string& layer);
 
 // By how much the delays grow at the supply, against the nominal one.
 double delay_factor(const VoltageDescription& voltage);

@@ -1,6 +1,5 @@
 #include "inure/errors/timing_profile.hpp"
 
-#include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "inure/accelerator/text_format.hpp"
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
 #include "inure/base/parallel.hpp"
@@ -21,18 +21,6 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kMaxExceptions = std::uint64_t{1} << 28;
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
-
-class FirstError : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int line, google::protobuf::io::ColumnNumber column,
-                const std::string& message) override {
-    if (text_.empty()) text_ = fmt::format("{}:{}: {}", line + 1, column + 1, message);
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
 
 bool is_text(const fs::path& path) { return path.extension() == ".txt"; }
 
@@ -119,13 +107,8 @@ TimingProfile read_timing_profile(const fs::path& path) {
   const std::string content = read_file(path);
   TimingProfile profile;
   if (is_text(path)) {
-    FirstError error;
-    google::protobuf::TextFormat::Parser parser;
-    parser.RecordErrorsTo(&error);
-    if (!parser.ParseFromString(content, &profile)) {
-      fail("{}:{} (a timing profile is text as in inure/errors/timing_profile.proto)",
-           path.string(), error.text().empty() ? "1:1: not a timing profile" : error.text());
-    }
+    parse_text_format(content, path.string(), "a timing profile",
+                      "inure/errors/timing_profile.proto", profile);
   } else if (!profile.ParsePartialFromString(content)) {
     fail("{}: not a timing profile, or a damaged one (one in text has a name that ends in .txt)",
          path.string());

@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "inure/base/clones.hpp"
-#include "inure/base/error.hpp"
 #include "inure/base/parallel.hpp"
 
 // A step's pairs of activations, one an image, are few; its pairs of weights, one an output
@@ -144,10 +143,7 @@ class VectorErrors {
       all |= pair;
     }
     if ((all & 0x8080) != 0 && !lanes_.negative_activations) {
-      fail(
-          "errors: timing: layer \"{}\" has negative activations, and the profile or its tables "
-          "know only 0 to 127; make them without --relu",
-          layer_);
+      refuse_negative_activations(layer_);
     }
   }
 

@@ -132,22 +132,6 @@ class TraceOperands {
   std::vector<std::int64_t> begin_, at_;
 };
 
-// The signs by which a step is classed: the right sums of a sequence.
-struct Sums {
-  std::uint32_t accumulator = 0, accumulator_before = 0, sum = 0, sum_before = 0;
-
-  void step(bool first, int products) {
-    sum_before = first ? 0 : sum;
-    accumulator_before = first ? 0 : accumulator;
-    accumulator = first ? 0 : accumulator + sum;
-    sum = static_cast<std::uint32_t>(products);
-  }
-  int sum_class() const {
-    return static_cast<int>(accumulator >> 31 << 3 | sum >> 31 << 2 |
-                            accumulator_before >> 31 << 1 | sum_before >> 31);
-  }
-};
-
 using Deltas = std::unordered_map<std::int32_t, std::uint32_t>;
 
 struct Counts {
@@ -270,7 +254,7 @@ class LaneRun {
   const LaneSimulator& lane_;
   LaneSimulator::Run run_;
   Source source_;
-  std::vector<Sums> sums_;
+  std::vector<SumState> sums_;
   std::array<std::vector<std::uint8_t>, kHistory> history_;
   std::vector<LaneSimulator::Run::Error> errors_;
   Counts sum_, accumulator_;

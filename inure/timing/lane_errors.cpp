@@ -172,19 +172,6 @@ void check_vec_size(const OperandTrace& trace, std::size_t vec_size) {
        trace.vec_size, vec_size);
 }
 
-// What stands in the accumulator before a step, and the sum before that, all of them right.
-struct Accumulation {
-  std::int32_t accumulator = 0, sum = 0, accumulator_before = 0, sum_before = 0;
-
-  void begin_step(bool first, std::int32_t next_sum) {
-    accumulator_before = first ? 0 : accumulator;
-    sum_before = first ? 0 : sum;
-    accumulator = first ? 0 : wrapped(std::int64_t{accumulator} + sum);
-    sum = next_sum;
-  }
-  std::int32_t after() const { return wrapped(std::int64_t{accumulator} + sum); }
-};
-
 }  // namespace
 
 std::int32_t sum_of_products(const OperandTrace& trace, std::int64_t step) {
@@ -269,12 +256,10 @@ LaneErrors predict_products(const LaneModel& model, const OperandTrace& trace, s
 
 void predict_sums(const LaneModel& model, const OperandTrace& trace, std::uint64_t seed,
                   std::vector<StepError>& errors) {
-  Accumulation state;
+  SumState state;
   for (std::int64_t step = 0; step < trace.steps(); ++step) {
-    state.begin_step(trace.first[index(step)] || step == 0, sum_of_products(trace, step));
-    const std::size_t id = 8 * (state.accumulator < 0) + 4 * (state.sum < 0) +
-                           2 * (state.accumulator_before < 0) + (state.sum_before < 0);
-    const std::int32_t delta = draw_delta(model.sums[id], step, seed);
+    state.step(trace.first[index(step)] || step == 0, sum_of_products(trace, step));
+    const std::int32_t delta = draw_delta(model.sums[index(state.sum_class())], step, seed);
     if (delta) errors.push_back({step, state.after(), delta});
   }
 }
@@ -358,9 +343,9 @@ LaneErrors flip_independently(const LaneErrors& truth, const OperandTrace& trace
   errors.sum = flip(flip_rates(truth.sum, sum_bits, steps), steps, seed, trace.vec_size,
                     [&](std::int64_t step) { return sum_of_products(trace, step); });
   std::vector<std::int32_t> after;
-  Accumulation state;
+  SumState state;
   for (std::int64_t step = 0; step < steps; ++step) {
-    state.begin_step(trace.first[index(step)] || step == 0, sum_of_products(trace, step));
+    state.step(trace.first[index(step)] || step == 0, sum_of_products(trace, step));
     after.push_back(state.after());
   }
   errors.accumulator =
