@@ -1,10 +1,13 @@
 // Time of a simulated stage with timing errors against the same stage without, in one run, the two
-// in turn, on one thread and on two: AlexNet's conv2 and conv3, batch 16, activations as after a
-// ReLU (half of them 0, the others half normal), normal weights.
+// in turn, on one thread and on two: AlexNet's conv2, conv3 and fully connected layers, batch 16,
+// LeNet's fully connected layers, batch 64. Activations as after a ReLU (half of them 0, the others
+// half normal); LeNet's ip1 follows none, so its are normal where the errors know negative ones.
+// Normal weights.
 //
-//   bench_timing [rounds] [profile relative_clock [tables]]...
+//   bench_timing [rounds] [threads=1] [layer]... [profile relative_clock [tables]]...
 //
-// Without a profile: made-up errors, the same rate for all operands that are not 0.
+// Without a profile: made-up errors, the same rate for all operands that are not 0. Without a
+// layer: all of them.
 
 #include <algorithm>
 #include <chrono>
@@ -26,8 +29,6 @@
 namespace {
 
 using namespace inure;
-
-constexpr int kBatch = 16;
 
 struct Errors {
   std::string name;
@@ -89,33 +90,65 @@ StageSpec convolution(const char* name, int channels, int size, int out, int ker
   return s;
 }
 
-std::shared_ptr<Int8Map> relu_input(const StageSpec& spec) {
+StageSpec fully_connected(const char* name, int inputs, int outputs, bool relu) {
+  StageSpec s;
+  s.name = name;
+  s.in_channels = inputs, s.out_channels = outputs;
+  s.in_height = s.in_width = s.kernel = 1;
+  s.relu = relu;
+  s.frac_w = 8, s.frac_in = 3, s.frac_out = 0;
+  return s;
+}
+
+struct Layer {
+  StageSpec spec;
+  int batch;
+  bool after_relu;
+  double weights;  // their standard deviation
+};
+
+const std::vector<Layer>& layers() {
+  static const std::vector<Layer> all = {
+      {convolution("conv2", 96, 27, 256, 5, 2, 2, true), 16, true, 25},
+      {convolution("conv3", 256, 13, 384, 3, 1, 1, false), 16, true, 25},
+      {fully_connected("ip1", 800, 500, true), 64, false, 13},
+      {fully_connected("ip2", 500, 10, false), 64, true, 25},
+      {fully_connected("fc6", 9216, 4096, true), 16, true, 13},
+      {fully_connected("fc7", 4096, 4096, true), 16, true, 13},
+      {fully_connected("fc8", 4096, 1000, false), 16, true, 13}};
+  return all;
+}
+
+std::shared_ptr<Int8Map> make_input(const Layer& layer, bool negative) {
+  const StageSpec& spec = layer.spec;
   auto input = std::make_shared<Int8Map>();
   input->fraction = spec.frac_in;
-  input->reshape(kBatch, spec.in_height, spec.in_width, spec.in_channels);
+  input->reshape(layer.batch, spec.in_height, spec.in_width, spec.in_channels);
   RandomStream random(1, RandomPurpose::kDummyData, 1, 0);
+  const double least = negative && !layer.after_relu ? -128 : 0;
   for (auto& v : input->values) {
-    v = static_cast<std::int8_t>(std::clamp(random.gaussian() * 30, 0.0, 127.0));
+    v = static_cast<std::int8_t>(std::clamp(random.gaussian() * 30, least, 127.0));
   }
   return input;
 }
 
-std::vector<std::int8_t> normal_weights(const StageSpec& spec) {
-  std::vector<std::int8_t> weights(std::int64_t{spec.out_channels} * spec.taps());
+std::vector<std::int8_t> make_weights(const Layer& layer) {
+  std::vector<std::int8_t> weights(std::int64_t{layer.spec.out_channels} * layer.spec.taps());
   RandomStream random(1, RandomPurpose::kDummyData, 2, 0);
   for (auto& w : weights) {
-    w = static_cast<std::int8_t>(std::clamp(std::round(random.gaussian() * 25), -128.0, 127.0));
+    w = static_cast<std::int8_t>(
+        std::clamp(std::round(random.gaussian() * layer.weights), -128.0, 127.0));
   }
   return weights;
 }
 
 class Stage {
  public:
-  Stage(const StageSpec& spec, const ErrorSources& errors)
-      : program_(std::vector<StageSpec>{spec}, pipecnn::Build{}, errors),
-        input_(relu_input(spec)),
+  Stage(const Layer& layer, bool negative, const ErrorSources& errors)
+      : program_(std::vector<StageSpec>{layer.spec}, pipecnn::Build{}, errors),
+        input_(make_input(layer, negative)),
         results_(1) {
-    program_.load(0, normal_weights(spec), std::vector<std::int32_t>(spec.out_channels, 1000));
+    program_.load(0, make_weights(layer), std::vector<std::int32_t>(layer.spec.out_channels, 1000));
   }
   void run() { program_.run(input_, {1, ++iteration_, true}, true, results_); }
 
@@ -126,10 +159,10 @@ class Stage {
   std::uint64_t iteration_ = 0;
 };
 
-// Among products of neighbouring channels at one tap of the stage, one before the other.
-double wrong_products(const StageSpec& spec, const TimingLanes& lanes) {
-  const auto input = relu_input(spec);
-  const auto weights = normal_weights(spec);
+// Among products of the stage's operands, one before the other.
+double wrong_products(const Layer& layer, const TimingLanes& lanes) {
+  const auto input = make_input(layer, lanes.negative_activations);
+  const auto weights = make_weights(layer);
   RandomStream random(1, RandomPurpose::kDummyData, 3, 0);
   constexpr int kTrials = 4'000'000;
   int wrong = 0;
@@ -158,35 +191,47 @@ double time_ms(Stage& stage) {
       .count();
 }
 
-void compare(const Errors& errors, int rounds) {
+struct Options {
+  int rounds = 11, threads = 2;  // at most
+  std::vector<std::string> layers;
+};
+
+void compare(const Errors& errors, const Layer& layer, const Options& options) {
   const auto lanes = load_timing_lanes(errors.description.timing());
   const ErrorSources sources(errors.description);
-  for (const StageSpec& spec : {convolution("conv2", 96, 27, 256, 5, 2, 2, true),
-                                convolution("conv3", 256, 13, 384, 3, 1, 1, false)}) {
-    for (const int count : {1, 2}) {
-      set_threads(count);
-      Stage exact(spec, {}), erring(spec, sources);
-      std::vector<double> exact_ms, erring_ms;
-      for (int round = -2; round < rounds; ++round) {
-        const double a = time_ms(exact), b = time_ms(erring);
-        if (round < 0) continue;
-        exact_ms.push_back(a), erring_ms.push_back(b);
-      }
-      std::printf("| %s | %.1e | %.1e | %s | %d | %.2f | %.2f | %.2f |\n", errors.name.c_str(),
-                  wrong_products(spec, *lanes), lanes->largest_sum_rate(), spec.name.c_str(), count,
-                  median_ms(exact_ms), median_ms(erring_ms),
-                  median_ms(erring_ms) / median_ms(exact_ms));
-      std::fflush(stdout);
+  const bool negative = lanes->negative_activations;
+  for (int count = 1; count <= options.threads; ++count) {
+    set_threads(count);
+    Stage exact(layer, negative, {}), erring(layer, negative, sources);
+    std::vector<double> exact_ms, erring_ms;
+    for (int round = -2; round < options.rounds; ++round) {
+      const double a = time_ms(exact), b = time_ms(erring);
+      if (round < 0) continue;
+      exact_ms.push_back(a), erring_ms.push_back(b);
     }
+    std::printf("| %s | %.1e | %.1e | %s | %d | %.2f | %.2f | %.2f |\n", errors.name.c_str(),
+                wrong_products(layer, *lanes), lanes->largest_sum_rate(), layer.spec.name.c_str(),
+                count, median_ms(exact_ms), median_ms(erring_ms),
+                median_ms(erring_ms) / median_ms(exact_ms));
+    std::fflush(stdout);
   }
 }
 
+bool is_layer(const std::string& name) {
+  return std::any_of(layers().begin(), layers().end(),
+                     [&](const Layer& layer) { return layer.spec.name == name; });
+}
+
 void run(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::atoi(argv[1]) : 11;
+  Options options;
+  int i = 1;
+  if (i < argc) options.rounds = std::atoi(argv[i++]);
+  if (i < argc && std::string(argv[i]) == "threads=1") options.threads = 1, ++i;
+  while (i < argc && is_layer(argv[i])) options.layers.emplace_back(argv[i++]);
   const auto made_up = std::filesystem::temp_directory_path() / "inure_bench_timing.profile";
   std::vector<Errors> all;
-  if (argc <= 2) all = made_up_errors(made_up);
-  for (int i = 2; i + 1 < argc;) {
+  if (i >= argc) all = made_up_errors(made_up);
+  while (i + 1 < argc) {
     Errors errors;
     auto& timing = *errors.description.mutable_timing();
     timing.add_profile(argv[i]);
@@ -203,7 +248,13 @@ void run(int argc, char** argv) {
   std::printf(
       "| errors | wrong products | largest sum rate | layer | threads | exact ms | "
       "with errors ms | ratio |\n|---|---|---|---|---|---|---|---|\n");
-  for (const Errors& errors : all) compare(errors, rounds);
+  for (const Errors& errors : all) {
+    for (const Layer& layer : layers()) {
+      const auto& chosen = options.layers;
+      const bool wanted = std::find(chosen.begin(), chosen.end(), layer.spec.name) != chosen.end();
+      if (chosen.empty() || wanted) compare(errors, layer, options);
+    }
+  }
   std::filesystem::remove(made_up);
 }
 
