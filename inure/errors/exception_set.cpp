@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "inure/base/error.hpp"
 
@@ -10,6 +11,12 @@ namespace {
 
 // The pair of a value followed by itself.
 bool unchanged(unsigned pair) { return pair >> 8 == (pair & 255); }
+
+// The larger of a pair's two, -128 counting as 127.
+unsigned largest_weight(unsigned pair) {
+  const auto magnitude = [](unsigned byte) { return byte < 128 ? byte : 255 - byte; };
+  return std::max(magnitude(pair >> 8), magnitude(pair & 255));
+}
 
 }  // namespace
 
@@ -35,26 +42,38 @@ ExceptionSet::ExceptionSet(const ProductTable::Clock& clock, bool negative_activ
   first_[ProductTable::kPairs] = static_cast<std::uint32_t>(keys_.size());
 }
 
-std::span<const ExceptionSet::OfActivations> ExceptionSet::of_activations(
-    unsigned activations) const {
-  std::call_once(transposed_, [this] {
-    std::vector<std::uint32_t>& first = first_of_activations_;
-    first.assign(ProductTable::kPairs + 1, 0);
-    for (const std::uint16_t k : keys_) ++first[k + 1u];
-    for (std::size_t i = 0; i < ProductTable::kPairs; ++i) first[i + 1] += first[i];
-    by_activations_.resize(keys_.size());
-    std::vector<std::uint32_t> next(first.begin(), first.end() - 1);
-    for (unsigned weights = 0; weights < ProductTable::kPairs; ++weights) {
-      const List list = of_weights(weights);
+void ExceptionSet::sort_by_activations() const {
+  std::vector<std::uint32_t>& first = first_of_activations_;
+  first.assign(std::size_t{ProductTable::kPairs} * kMagnitudes + 1, 0);
+  for (const bool count : {true, false}) {
+    for (unsigned pair = 0; pair < ProductTable::kPairs; ++pair) {
+      const List list = of_weights(pair);
+      const unsigned magnitude = largest_weight(pair) / (128 / kMagnitudes);
       for (std::uint32_t i = 0; i < list.count; ++i) {
-        by_activations_[next[list.keys[i]]++] = {static_cast<std::uint16_t>(weights),
-                                                 list.deltas[i]};
+        std::uint32_t& at = first[list.keys[i] * kMagnitudes + magnitude];
+        if (!count)
+          weights_[at] = static_cast<std::uint16_t>(pair), weight_deltas_[at] = list.deltas[i];
+        ++at;
       }
     }
-  });
-  const unsigned k = key(activations);
-  return {by_activations_.data() + first_of_activations_[k],
-          by_activations_.data() + first_of_activations_[k + 1]};
+    if (count) {  // from how many to where each begins
+      std::uint32_t next = 0;
+      for (std::uint32_t& n : first) next += std::exchange(n, next);
+      weights_.resize(keys_.size());
+      weight_deltas_.resize(keys_.size());
+    }
+  }
+  // Each is where its successor begins now.
+  first.insert(first.begin(), 0);
+}
+
+ExceptionSet::List ExceptionSet::of_activations(unsigned activations, int largest) const {
+  std::call_once(sorted_, [this] { sort_by_activations(); });
+  const std::size_t at = std::size_t{key(activations)} * kMagnitudes;
+  const std::uint32_t first = first_of_activations_[at];
+  const std::uint32_t end =
+      first_of_activations_[at + 1 + static_cast<unsigned>(largest) / (128 / kMagnitudes)];
+  return {weights_.data() + first, weight_deltas_.data() + first, end - first};
 }
 
 std::int32_t ExceptionSet::delta(unsigned activations, unsigned weights) const {

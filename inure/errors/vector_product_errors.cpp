@@ -1,203 +1,236 @@
 #include "inure/errors/vector_product_errors.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
+#include <vector>
 
 #include "inure/base/clones.hpp"
 #include "inure/base/parallel.hpp"
 
-// A step's pairs of activations, one an image, are few; its pairs of weights, one an output
-// channel, are many. So the exceptions of the activations are marked in a bitmap over all pairs of
-// weights, and each channel tests one bit.
+// In one step of a multiplier every image's pair of activations meets every channel's pair of
+// weights. Each side is grouped by pair. The exceptions of the pairs of the smaller side are gone
+// through, and those whose other pair occurs on the other side add their deltas.
 namespace inure {
 namespace {
 
 constexpr unsigned kPairs = ProductTable::kPairs;
-constexpr int kStrip = LaneGeometry::kStripChannels;
-constexpr int kMapWords = kPairs / 32;
+constexpr int kBlockSteps = 8;  // whose pairs of weights are made at once
 
-// One step's weights of a strip, element v in byte v.
-using Quads = std::array<std::uint32_t, kStrip>;
-
-INURE_CLONES
-void test_bits(const std::uint32_t* before, const std::uint32_t* now, int shift,
-               const std::uint32_t* map, const std::uint32_t* map_of_channel, std::uint8_t* hit) {
-  for (int c = 0; c < kStrip; ++c) {
-    const std::uint32_t pair = (before[c] >> shift & 255) << 8 | (now[c] >> shift & 255);
-    hit[c] = map[map_of_channel[c] + (pair >> 5)] >> (pair & 31) & 1;
+// Positions from 0 to count - 1 at which pairs[i] is marked; `found` has room for one more.
+std::uint32_t find_marked(const std::uint16_t* pairs, std::uint32_t count,
+                          const std::uint8_t* marked, std::uint32_t* found) {
+  std::uint32_t n = 0;
+#pragma GCC unroll 4
+  for (std::uint32_t i = 0; i < count; ++i) {
+    found[n] = i;
+    n += marked[pairs[i]];
   }
+  return n;
 }
 
-// The marks of one multiplier in one step, for each kind of lane.
-class Marks {
+// Numbers of images or of channels by their pair.
+class Group {
  public:
-  explicit Marks(std::size_t lanes) : map_(lanes * kMapWords), head_(lanes * kPairs) {}
-
-  void clear() {
-    for (const Mark& mark : marks_) {
-      map_[mark.lane * kMapWords + (mark.weights >> 5)] = 0;
-      head_[mark.lane * kPairs + mark.weights] = 0;
-    }
-    marks_.clear();
-    images_.clear();
+  void reset(std::size_t numbers) {
+    for (std::size_t i = 0; i < distinct_; ++i) last_[pairs_[i]] = 0;
+    distinct_ = 0;
+    if (pairs_.size() < numbers + 1) pairs_.resize(numbers + 1), before_.resize(numbers + 1);
   }
-
-  // pairs: of activations, by image.
-  void add(const TimingLanes& lanes, int v, const std::vector<std::uint16_t>& pairs) {
-    order_.resize(pairs.size());
-    for (std::size_t n = 0; n < pairs.size(); ++n) order_[n] = {pairs[n], static_cast<int>(n)};
-    std::sort(order_.begin(), order_.end());
-    for (std::size_t first = 0, last = 0; first < order_.size(); first = last) {
-      while (last < order_.size() && order_[last].first == order_[first].first) ++last;
-      const auto begin = static_cast<std::uint32_t>(images_.size());
-      const unsigned pair = order_[first].first;
-      for (std::size_t lane = 0; lane < lanes.lanes.size(); ++lane) {
-        for (const auto& e : lanes.lanes[lane].products[v]->of_activations(pair)) {
-          std::uint32_t& head = head_[lane * kPairs + e.weights];
-          const auto delta = ExceptionSet::signed_delta(pair, e.weights, e.delta);
-          marks_.push_back({head, static_cast<std::uint16_t>(lane), e.weights, delta, begin,
-                            static_cast<std::uint32_t>(last - first)});
-          head = static_cast<std::uint32_t>(marks_.size());
-          map_[lane * kMapWords + (e.weights >> 5)] |= 1u << (e.weights & 31);
-        }
-      }
-      for (std::size_t i = first; i < last; ++i) images_.push_back(order_[i].second);
-    }
+  void add(std::uint16_t pair, std::uint32_t number) {
+    const std::uint32_t before = last_[pair];
+    before_[number] = before;
+    last_[pair] = number + 1;
+    pairs_[distinct_] = pair;
+    distinct_ += before == 0;
   }
-
-  bool empty() const { return marks_.empty(); }
-  const std::uint32_t* map() const { return map_.data(); }
-
-  void add_deltas(std::size_t lane, unsigned weights, std::uint32_t* sums,
-                  std::int64_t image_size) const {
-    for (std::uint32_t i = head_[lane * kPairs + weights]; i != 0; i = marks_[i - 1].next) {
-      const Mark& mark = marks_[i - 1];
-      for (std::uint32_t k = 0; k < mark.image_count; ++k) {
-        sums[images_[mark.first_image + k] * image_size] += static_cast<std::uint32_t>(mark.delta);
-      }
-    }
+  std::span<const std::uint16_t> pairs() const { return {pairs_.data(), distinct_}; }
+  template <typename Visit>
+  void each(unsigned pair, Visit visit) const {
+    for (std::uint32_t i = last_[pair]; i != 0; i = before_[i - 1]) visit(i - 1);
   }
 
  private:
-  struct Mark {
-    std::uint32_t next;  // of the same weights: its index + 1
-    std::uint16_t lane, weights;
-    std::int32_t delta;
-    std::uint32_t first_image, image_count;  // in images_
-  };
-  std::vector<std::uint32_t> map_, head_;
-  std::vector<Mark> marks_;
-  std::vector<int> images_;
-  std::vector<std::pair<std::uint16_t, int>> order_;
+  std::vector<std::uint32_t> last_ = std::vector<std::uint32_t>(kPairs);  // its number + 1
+  std::vector<std::uint32_t> before_;  // of the same pair: its number + 1
+  std::vector<std::uint16_t> pairs_;   // distinct
+  std::size_t distinct_ = 0;
 };
 
-// The usual case: four multipliers, whose weights of a channel lie together.
-bool load_whole_quads(const LaneOperands& strip, int step, Quads& quads) {
-  const std::int32_t* taps = strip.tap_weight + step * 4;
-  for (int v = 1; v < 4; ++v) {
-    if (strip.tap_activation[step * 4 + v] < 0 || taps[v] != taps[0] + v) return false;
+INURE_CLONES
+int join_weights(const std::int8_t* before, const std::int8_t* now, int count,
+                 std::uint16_t* pairs) {
+  int largest = 0;
+  for (int c = 0; c < count; ++c) {
+    const int b = before[c * 4], n = now[c * 4];
+    pairs[c] = static_cast<std::uint16_t>((b & 255) << 8 | (n & 255));
+    largest = std::max(largest, std::max(b ^ b >> 7, n ^ n >> 7));
   }
-  std::memcpy(quads.data(), strip.weights + taps[0], strip.channels * 4);
-  return true;
+  return largest;
 }
 
 class VectorErrors {
  public:
-  VectorErrors(const TimingLanes& lanes, const std::string& layer, const BatchOperands& batch,
-               std::uint32_t* sums)
-      : lanes_(lanes), layer_(layer), batch_(batch), g_(*batch.geometry), sums_(sums) {}
+  VectorErrors(const TimingLanes& lanes, const BatchOperands& batch,
+               std::span<const LaneOperands> strips, std::uint32_t* sums)
+      : lanes_(lanes), batch_(batch), strips_(strips), g_(*batch.geometry), sums_(sums) {
+    for (const LaneOperands& strip : strips_) channels_ += strip.channels;
+    for (int v = 0; v < g_.vec_size; ++v) {
+      const auto errs = [&](const auto& lane) { return lane.products[v]->size() > 0; };
+      if (std::any_of(lanes.lanes.begin(), lanes.lanes.end(), errs)) multipliers_.push_back(v);
+    }
+    channels_of_lane_.resize(lanes_.lanes.size());
+    for (int c = 0; c < channels_; ++c) {
+      const auto lane = static_cast<std::size_t>(g_.lane(strips_[0].first_channel + c));
+      channels_of_lane_[lane % lanes_.lanes.size()].push_back(static_cast<std::uint32_t>(c));
+    }
+  }
 
-  // The strips from first to last, of one group.
-  void run(std::size_t first, std::size_t last) {
-    std::vector<Marks> marks(std::min(g_.vec_size, 4), Marks(lanes_.lanes.size()));
-    std::vector<std::uint16_t> pairs(batch_.images);
-    for (int step = 1; step < g_.steps; ++step) {
-      for (int from = 0; from < g_.vec_size; from += 4) {  // multipliers four at a time
-        const int to = std::min(from + 4, g_.vec_size);
-        bool any = false;
-        for (int v = from; v < to; ++v) {
-          marks[v - from].clear();
-          activations(batch_.strips[first], step * g_.vec_size + v, pairs);
-          marks[v - from].add(lanes_, v, pairs);
-          any |= !marks[v - from].empty();
+  void run() {
+    for (int step = 1; step < g_.steps; step += kBlockSteps) {
+      const int end = std::min(step + kBlockSteps, g_.steps);
+      load_weights(step, end);
+      for (int s = step; s < end; ++s) {
+        for (std::size_t i = 0; i < multipliers_.size(); ++i) {
+          const int v = multipliers_[i];
+          const std::size_t at = (s - step) * multipliers_.size() + i;
+          load_activations(s * g_.vec_size + v);
+          for (std::size_t lane = 0; lane < lanes_.lanes.size(); ++lane) {
+            weights_ = weight_pairs_.data() + at * channels_;
+            join(*lanes_.lanes[lane].products[v], channels_of_lane_[lane], largest_[at]);
+          }
         }
-        if (!any) continue;
-        for (std::size_t i = first; i < last; ++i) test(batch_.strips[i], step, from, to, marks);
       }
     }
   }
 
  private:
-  void activations(const LaneOperands& strip, int tap, std::vector<std::uint16_t>& pairs) const {
-    const std::int32_t now = strip.tap_activation[tap];
-    const std::int32_t before = strip.tap_activation[tap - g_.vec_size];
+  void load_weights(int step, int end) {
+    const std::size_t rows = (end - step) * multipliers_.size();
+    weight_pairs_.resize(rows * channels_);
+    largest_.assign(rows, 0);
+    for (const LaneOperands& strip : strips_) {
+      for (std::size_t row = 0; row < rows; ++row) {
+        const int s = step + static_cast<int>(row / multipliers_.size());
+        const int tap = s * g_.vec_size + multipliers_[row % multipliers_.size()];
+        std::uint16_t* pairs =
+            weight_pairs_.data() + row * channels_ + strip.first_channel - strips_[0].first_channel;
+        const int largest = join_weights(weights(strip, tap - g_.vec_size), weights(strip, tap),
+                                         strip.channels, pairs);
+        largest_[row] = std::max(largest_[row], largest);
+      }
+    }
+  }
+
+  const std::int8_t* weights(const LaneOperands& strip, int tap) const {
+    static constexpr std::int8_t kZeros[LaneGeometry::kStripChannels * 4] = {};
+    return strip.tap_activation[tap] < 0 ? kZeros : strip.weights + strip.tap_weight[tap];
+  }
+
+  void load_activations(int tap) {
+    const std::int32_t* offsets = strips_[0].tap_activation;
+    const std::int32_t now = offsets[tap], before = offsets[tap - g_.vec_size];
     const std::int64_t image =
         std::int64_t{batch_.groups()} * batch_.height * batch_.width * g_.group_channels;
-    unsigned all = 0;
+    images_.reset(batch_.images);
     for (int n = 0; n < batch_.images; ++n) {
-      const std::uint8_t* base = strip.activations + n * image;
+      const std::uint8_t* base = strips_[0].activations + n * image;
       const unsigned pair =
           ((before < 0 ? 128u : base[before]) << 8 | (now < 0 ? 128u : base[now])) ^ 0x8080u;
-      pairs[n] = static_cast<std::uint16_t>(pair);
-      all |= pair;
-    }
-    if ((all & 0x8080) != 0 && !lanes_.negative_activations) {
-      refuse_negative_activations(layer_);
+      images_.add(static_cast<std::uint16_t>(pair), n);
     }
   }
 
-  void load(const LaneOperands& strip, int step, int from, Quads& quads) const {
-    if (g_.vec_size == 4 && load_whole_quads(strip, step, quads)) return;
-    quads.fill(0);
-    for (int v = 0; v < std::min(4, g_.vec_size); ++v) {
-      const int tap = step * g_.vec_size + from + v;
-      if (strip.tap_activation[tap] < 0) continue;
-      for (int c = 0; c < strip.channels; ++c) {
-        const std::int8_t weight = strip.weights[strip.tap_weight[tap] + c * 4];
-        quads[c] |= std::uint32_t{static_cast<std::uint8_t>(weight)} << 8 * v;
+  // Adds the deltas of one multiplier and one kind of lane.
+  void join(const ExceptionSet& set, const std::vector<std::uint32_t>& channels, int largest) {
+    std::size_t exceptions = 0;
+    lists_.clear();
+    for (const std::uint16_t pair : images_.pairs()) {
+      const ExceptionSet::List list = set.of_activations(pair, largest);
+      if (list.count == 0) continue;
+      __builtin_prefetch(list.keys);
+      lists_.push_back({pair, list});
+      exceptions += list.count;
+    }
+    if (lists_.empty()) return;
+    found_.resize(std::max(exceptions, channels.size()) + 1);
+    const bool thin = channels.size() * 2 > exceptions;
+    channels_by_pair_.reset(channels_);
+    if (thin) {
+      mark_lists(1);
+      pairs_.resize(channels.size());
+      for (std::size_t i = 0; i < channels.size(); ++i) pairs_[i] = weights_[channels[i]];
+      const std::uint32_t n =
+          find_marked(pairs_.data(), static_cast<std::uint32_t>(channels.size()), marked_.data(),
+                      found_.data());
+      mark_lists(0);
+      for (std::uint32_t i = 0; i < n; ++i) {
+        const std::uint32_t c = channels[found_[i]];
+        channels_by_pair_.add(weights_[c], c);
+      }
+    } else {
+      for (const std::uint32_t c : channels) channels_by_pair_.add(weights_[c], c);
+    }
+    for (const std::uint16_t pair : channels_by_pair_.pairs()) marked_[pair] = 1;
+    for (const auto& [pair, list] : lists_) {
+      const std::uint32_t n = find_marked(list.keys, list.count, marked_.data(), found_.data());
+      for (std::uint32_t i = 0; i < n; ++i) {
+        const std::uint16_t weight_pair = list.keys[found_[i]];
+        const auto delta = static_cast<std::uint32_t>(
+            ExceptionSet::signed_delta(pair, weight_pair, list.deltas[found_[i]]));
+        channels_by_pair_.each(weight_pair, [&](std::uint32_t c) {
+          std::uint32_t* sum = sums_ + strips_[0].first_channel + c;
+          images_.each(pair, [&](std::size_t image) { sum[image * g_.channels] += delta; });
+        });
       }
     }
+    for (const std::uint16_t pair : channels_by_pair_.pairs()) marked_[pair] = 0;
   }
 
-  void test(const LaneOperands& strip, int step, int from, int to,
-            const std::vector<Marks>& marks) const {
-    Quads before, now;
-    load(strip, step - 1, from, before);
-    load(strip, step, from, now);
-    std::array<std::uint32_t, kStrip> map_of_channel{};
-    for (int c = 0; c < strip.channels; ++c) map_of_channel[c] = lane(strip, c) * kMapWords;
-    alignas(64) std::array<std::uint8_t, kStrip> hit;
-    for (int v = from; v < to; ++v) {
-      const Marks& of_v = marks[v - from];
-      if (of_v.empty()) continue;
-      const int shift = 8 * (v - from);
-      test_bits(before.data(), now.data(), shift, of_v.map(), map_of_channel.data(), hit.data());
-      for (int c = 0; c < strip.channels; ++c) {
-        if (hit[c] == 0) continue;
-        const unsigned pair = (before[c] >> shift & 255) << 8 | (now[c] >> shift & 255);
-        of_v.add_deltas(lane(strip, c), pair, sums_ + strip.first_channel + c, g_.channels);
-      }
+  void mark_lists(std::uint8_t mark) {
+    for (const auto& [pair, list] : lists_) {
+      for (std::uint32_t i = 0; i < list.count; ++i) marked_[list.keys[i]] = mark;
     }
-  }
-
-  std::uint32_t lane(const LaneOperands& strip, int c) const {
-    return static_cast<std::uint32_t>(g_.lane(strip.first_channel + c)) %
-           static_cast<std::uint32_t>(lanes_.lanes.size());
   }
 
   const TimingLanes& lanes_;
-  const std::string& layer_;
   const BatchOperands& batch_;
+  std::span<const LaneOperands> strips_;  // of one group
   const LaneGeometry& g_;
   std::uint32_t* sums_;
+
+  int channels_ = 0;              // of the strips
+  std::vector<int> multipliers_;  // that err
+  std::vector<std::vector<std::uint32_t>> channels_of_lane_;
+  std::vector<std::uint16_t> weight_pairs_;  // of a block: [step][multiplier][channel]
+  std::vector<int> largest_;                 // [step][multiplier]: of the magnitudes of the weights
+
+  struct Listed {
+    std::uint16_t pair;
+    ExceptionSet::List list;
+  };
+  const std::uint16_t* weights_ = nullptr;
+  Group images_, channels_by_pair_;
+  std::vector<Listed> lists_;
+  std::vector<std::uint8_t> marked_ = std::vector<std::uint8_t>(kPairs);
+  std::vector<std::uint16_t> pairs_;
+  std::vector<std::uint32_t> found_;
 };
+
+void check_activations(const std::string& layer, const BatchOperands& batch) {
+  const LaneGeometry& g = *batch.geometry;
+  const std::int64_t size =
+      std::int64_t{batch.groups()} * batch.height * batch.width * g.group_channels;
+  for (int n = 0; n < batch.images; ++n) {
+    const std::uint8_t* image = batch.plane(n, 0);
+    if (size > 0 && *std::min_element(image, image + size) < 128)
+      refuse_negative_activations(layer);
+  }
+}
 
 }  // namespace
 
 void add_vector_product_errors(const TimingLanes& lanes, const std::string& layer,
                                const BatchOperands& batch, std::uint32_t* sums) {
-  // Each job marks for itself: as many as there are threads.
+  if (!lanes.negative_activations) check_activations(layer, batch);
   const std::size_t strips = batch.strips.size() / batch.groups();
   const std::size_t jobs_a_group = std::clamp<std::size_t>(threads(), 1, strips);
   const auto jobs = static_cast<std::int64_t>(jobs_a_group) * batch.groups();
@@ -205,7 +238,7 @@ void add_vector_product_errors(const TimingLanes& lanes, const std::string& laye
     const std::size_t group = job / jobs_a_group, part = job % jobs_a_group;
     const std::size_t first = group * strips + part * strips / jobs_a_group;
     const std::size_t last = group * strips + (part + 1) * strips / jobs_a_group;
-    VectorErrors(lanes, layer, batch, sums).run(first, last);
+    VectorErrors(lanes, batch, batch.strips.subspan(first, last - first), sums).run();
   });
 }
 
