@@ -1,7 +1,9 @@
 #include "inure/timing/enumerate.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -9,6 +11,7 @@
 #include "inure/base/parallel.hpp"
 #include "inure/base/progress.hpp"
 #include "inure/base/random.hpp"
+#include "inure/timing/late_bound.hpp"
 #include "inure/timing/sta.hpp"
 
 namespace inure::timing {
@@ -17,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kProductBits = Multiplier::kProductBits;
-constexpr std::int64_t kPairsOfPart = 4096, kPairsOfTask = 16;
+constexpr std::int64_t kPairsOfPart = 4096, kPairsOfTask = 64;
 constexpr std::size_t kMaxExceptions = std::size_t{1} << 28;
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
@@ -50,12 +53,79 @@ std::uint64_t hash_circuit(const Netlist& netlist, const Multiplier& multiplier)
   return state;
 }
 
-// Lanes first ... of all changes (a_previous, a), a counting first.
-void set_activations(MultiplierStep::Run& run, int first, int activations) {
-  const int bits = std::countr_zero(static_cast<unsigned>(activations));
-  for (int bit = 0; bit < bits; ++bit) {
-    count_lanes(run.input(MultiplierStep::kActivation, bit), first, bit);
-    count_lanes(run.input(MultiplierStep::kPreviousActivation, bit), first, bits + bit);
+// By weight, a byte: the activations, as bytes, with which its product may be wrong at the shortest
+// period, whatever the operands were before.
+using Suspects = std::array<std::vector<std::uint8_t>, 256>;
+
+Suspects find_suspects(const Netlist& netlist, const Multiplier& multiplier,
+                       const Enumeration& what) {
+  constexpr int kOperandBits = Multiplier::kOperandBits;
+  const int activations = what.negative_activations ? 256 : 128;
+  const int shortest = *std::min_element(what.periods_ps.begin(), what.periods_ps.end());
+  std::vector<int> operands = multiplier.activation;
+  operands.insert(operands.end(), multiplier.weight.begin(), multiplier.weight.end());
+  const LateBound bound = late_bound(netlist, operands, multiplier.product, shortest);
+  const LogicProgram program(bound.graph, {bound.late});
+  LogicProgram::State state(program);
+  Suspects suspects;
+  for (int first = 0; first < 1 << 2 * kOperandBits; first += LogicProgram::kLanes) {
+    for (int bit = 0; bit < 2 * kOperandBits; ++bit) count_lanes(state.input(bit), first, bit);
+    program.run(state);
+    for (int i = 0; i < LogicProgram::kLanes; ++i) {
+      if (!(program.output(state, 0)[index(i / 64)] >> i % 64 & 1)) continue;
+      const int a = (first + i) & 255, b = (first + i) >> kOperandBits;
+      if (a < activations) suspects[index(b)].push_back(static_cast<std::uint8_t>(a));
+    }
+  }
+  return suspects;
+}
+
+// Changes of operands that are simulated together, one a lane. The lanes that are left over stand
+// still at 0.
+class Changes {
+ public:
+  // A pair is known by its place among those that are enumerated.
+  void add(int place, int pair, int a_previous, int a) {
+    const std::array operands = {a_previous, pair >> 8, a, pair & 255};
+    for (std::size_t k = 0; k < operands.size(); ++k) {
+      operands_[k][size_] = static_cast<std::uint8_t>(operands[k]);
+    }
+    places_[size_++] = place;
+  }
+
+  bool empty() const { return size_ == 0; }
+  bool full() const { return size_ == MultiplierStep::kLanes; }
+  void clear() {
+    size_ = 0;
+    for (auto& lanes : operands_) lanes.fill(0);
+  }
+
+  int place(std::size_t lane) const { return places_[lane]; }
+  int operand(MultiplierStep::Operand which, std::size_t lane) const {
+    return operands_[which][lane];
+  }
+  void set_inputs(MultiplierStep::Run& run) const;
+
+ private:
+  std::size_t size_ = 0;
+  std::array<std::array<std::uint8_t, MultiplierStep::kLanes>, 4> operands_{};  // by Operand
+  std::array<int, MultiplierStep::kLanes> places_{};
+};
+
+// Bit by bit; that of eight lanes is gathered by a product: byte i of the lanes becomes bit i.
+void Changes::set_inputs(MultiplierStep::Run& run) const {
+  for (const auto which : {MultiplierStep::kPreviousActivation, MultiplierStep::kPreviousWeight,
+                           MultiplierStep::kActivation, MultiplierStep::kWeight}) {
+    for (int bit = 0; bit < Multiplier::kOperandBits; ++bit) {
+      MultiplierStep::Block& block = run.input(which, bit);
+      block.fill(0);
+      for (std::size_t lane = 0; lane < MultiplierStep::kLanes; lane += 8) {
+        std::uint64_t eight = 0;
+        for (std::size_t i = 8; i-- > 0;) eight = eight << 8 | operands_[which][lane + i];
+        const std::uint64_t bits = (eight >> bit & 0x0101010101010101u) * 0x0102040810204080u >> 56;
+        block[lane / 64] |= bits << lane % 64;
+      }
+    }
   }
 }
 
@@ -65,47 +135,49 @@ struct Found {
   std::vector<std::vector<std::uint64_t>> counts;
 };
 
-void collect(const MultiplierStep::Run& run, int first_lane, int activations, int b, int period,
-             std::vector<ProductTable::Exception>& list) {
+void collect(const MultiplierStep::Run& run, const Changes& changes, int period, Found& found) {
   const MultiplierStep::Block wrong = run.wrong(period);
-  const int bits = std::countr_zero(static_cast<unsigned>(activations));
   for (std::size_t word = 0; word < wrong.size(); ++word) {
     for (std::uint64_t left = wrong[word]; left; left &= left - 1) {
       const int at = std::countr_zero(left);
-      const int lane = first_lane + static_cast<int>(word) * 64 + at;
-      const int a = lane & (activations - 1);
+      const std::size_t lane = word * 64 + static_cast<std::size_t>(at);
+      const int a_previous = changes.operand(MultiplierStep::kPreviousActivation, lane);
+      const int a = changes.operand(MultiplierStep::kActivation, lane);
+      const int b = changes.operand(MultiplierStep::kWeight, lane);
       int captured = 0;
       for (int bit = 0; bit < kProductBits; ++bit) {
         captured |= static_cast<int>(run.captured(period, bit)[word] >> at & 1) << bit;
       }
-      list.push_back({static_cast<std::uint16_t>(lane >> bits << 8 | a),
-                      static_cast<std::uint16_t>(captured - static_cast<std::int8_t>(a) * b)});
+      const int right = static_cast<std::int8_t>(a) * static_cast<std::int8_t>(b);
+      found.exceptions[index(period)].push_back({static_cast<std::uint16_t>(a_previous << 8 | a),
+                                                 static_cast<std::uint16_t>(captured - right)});
+      ++found.counts[index(period)][index(changes.place(lane))];
     }
   }
 }
 
-Found enumerate_pairs(const MultiplierStep& step, std::span<const int> pairs, int activations) {
-  Found found{std::vector<std::vector<ProductTable::Exception>>(index(step.periods())),
-              std::vector<std::vector<std::uint64_t>>(index(step.periods()))};
+Found enumerate_pairs(const MultiplierStep& step, const Suspects& suspects,
+                      std::span<const int> pairs, int activations) {
+  Found found;
+  found.exceptions.resize(index(step.periods()));
+  found.counts.assign(index(step.periods()), std::vector<std::uint64_t>(pairs.size()));
   MultiplierStep::Run run(step);
-  for (const int pair : pairs) {
-    const int b = static_cast<std::int8_t>(pair);
-    run.set_all(MultiplierStep::kPreviousWeight, pair >> 8);
-    run.set_all(MultiplierStep::kWeight, pair & 255);
-    for (auto& counts : found.counts) counts.push_back(0);
-    std::vector<std::size_t> before;
-    for (const auto& list : found.exceptions) before.push_back(list.size());
-    for (int lane = 0; lane < activations * activations; lane += MultiplierStep::kLanes) {
-      set_activations(run, lane, activations);
-      run.run();
-      for (int p = 0; p < step.periods(); ++p) {
-        collect(run, lane, activations, b, p, found.exceptions[index(p)]);
+  const auto changes = std::make_unique<Changes>();
+  const auto simulate = [&] {
+    changes->set_inputs(run);
+    run.run();
+    for (int p = 0; p < step.periods(); ++p) collect(run, *changes, p, found);
+    changes->clear();
+  };
+  for (std::size_t place = 0; place < pairs.size(); ++place) {
+    for (int a_previous = 0; a_previous < activations; ++a_previous) {
+      for (const std::uint8_t a : suspects[index(pairs[place] & 255)]) {
+        changes->add(static_cast<int>(place), pairs[place], a_previous, a);
+        if (changes->full()) simulate();
       }
     }
-    for (std::size_t p = 0; p < before.size(); ++p) {
-      found.counts[p].back() = found.exceptions[p].size() - before[p];
-    }
   }
+  if (!changes->empty()) simulate();
   return found;
 }
 
@@ -142,8 +214,8 @@ void append(ProductTable& table, std::span<const int> pairs, const Found& found)
   }
 }
 
-ProductTable enumerate_part(const MultiplierStep& step, std::span<const int> pairs,
-                            ProductTable table) {
+ProductTable enumerate_part(const MultiplierStep& step, const Suspects& suspects,
+                            std::span<const int> pairs, ProductTable table) {
   const auto count = static_cast<std::int64_t>(pairs.size());
   const std::int64_t tasks = (count + kPairsOfTask - 1) / kPairsOfTask;
   const auto of_task = [&](std::int64_t task) {
@@ -154,7 +226,7 @@ ProductTable enumerate_part(const MultiplierStep& step, std::span<const int> pai
   std::vector<Found> found(static_cast<std::size_t>(tasks));
   parallel_for(tasks, [&](std::int64_t task) {
     found[static_cast<std::size_t>(task)] =
-        enumerate_pairs(step, of_task(task), table.activations());
+        enumerate_pairs(step, suspects, of_task(task), table.activations());
   });
   for (std::int64_t task = 0; task < tasks; ++task) {
     append(table, of_task(task), found[static_cast<std::size_t>(task)]);
@@ -252,6 +324,7 @@ EnumeratedProducts enumerate_products(const Netlist& netlist, const Multiplier& 
   const ProductTable empty =
       empty_table(what, longest_arrival(timing, multiplier.product), timing.critical_ps);
   result.table = empty;
+  const Suspects suspects = find_suspects(netlist, multiplier, what);
   Progress progress("enumerating products", "weight pairs",
                     static_cast<std::int64_t>(pairs.size()));
   std::vector<fs::path> part_files;
@@ -261,7 +334,7 @@ EnumeratedProducts enumerate_products(const Netlist& netlist, const Multiplier& 
     const fs::path& file = part_files.emplace_back(result.file) += fmt::format(".part{}", first);
     ProductTable table;
     if (!read_part(file, table)) {
-      table = enumerate_part(step, part, empty);
+      table = enumerate_part(step, suspects, part, empty);
       if (pairs.size() > part.size()) write_product_table(file, table);
     }
     append(result.table, part, found_in(table, part));
