@@ -1,6 +1,8 @@
 #include "inure/timing/late_bound.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <limits>
 #include <unordered_map>
 #include <vector>

@@ -3,6 +3,7 @@
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
 #include "inure/base/parallel.hpp"
+#include "inure/base/random.hpp"
 #include "inure/timing/sta.hpp"
 #include "lane.hpp"
 #include "scratch.hpp"
@@ -83,6 +84,55 @@ TEST_P(EnumeratedLane, TablesAreWhatTheSimulatorCaptures) {
     std::printf("%d ps: %d of %d products wrong, of the last multiplier %d; in its table %.2e\n",
                 clocks[index(clock)], wrong, 4 * cycles, wrong_of_last, tables[3].rate(clock));
   }
+}
+
+// The plain twin: every change of the activations is simulated, whatever the bound says.
+TEST_P(EnumeratedLane, TablesMissNoChange) {
+  std::int64_t wrong = 0;
+  for (const bool negative : {true, false}) {
+    Enumeration what{"a test", periods(3, {1e-4, 1e-2}), negative, {}};
+    const int activations = negative ? 256 : 128;
+    for (unsigned i = 0; i < 12; ++i) {
+      const std::uint32_t pair = philox({i, negative, 0, 0}, philox_key(1))[0] % 65536;
+      what.weight_pairs.push_back(static_cast<int>(pair));
+    }
+    const auto table = enumerate_products(netlist_, multiplier(3), what, cache_.path).table;
+    const MultiplierStep step(netlist_, multiplier(3), what.periods_ps);
+    MultiplierStep::Run run(step);
+    for (const int pair : what.weight_pairs) {
+      const int bits = negative ? 8 : 7;
+      run.set_all(MultiplierStep::kPreviousWeight, pair >> 8);
+      run.set_all(MultiplierStep::kWeight, pair & 255);
+      std::vector<std::vector<ProductTable::Exception>> found(what.periods_ps.size());
+      for (int first = 0; first < activations * activations; first += MultiplierStep::kLanes) {
+        for (int bit = 0; bit < bits; ++bit) {
+          count_lanes(run.input(MultiplierStep::kActivation, bit), first, bit);
+          count_lanes(run.input(MultiplierStep::kPreviousActivation, bit), first, bits + bit);
+        }
+        run.run();
+        for (int p = 0; p < step.periods(); ++p) {
+          for (int i = 0; i < MultiplierStep::kLanes; ++i) {
+            const int a_previous = (first + i) / activations, a = (first + i) % activations;
+            const int right = static_cast<std::int8_t>(a) * static_cast<std::int8_t>(pair);
+            int got = 0;
+            for (int bit = 0; bit < Multiplier::kProductBits; ++bit) {
+              got |= static_cast<int>(run.captured(p, bit)[index(i / 64)] >> i % 64 & 1) << bit;
+            }
+            if (got == static_cast<std::uint16_t>(right)) continue;
+            found[index(p)].push_back({static_cast<std::uint16_t>(a_previous << 8 | a),
+                                       static_cast<std::uint16_t>(got - right)});
+          }
+        }
+      }
+      for (int p = 0; p < step.periods(); ++p) {
+        const auto kept = table.exceptions(p, pair >> 8, pair & 255);
+        ASSERT_EQ(std::vector(kept.begin(), kept.end()), found[index(p)])
+            << "pair " << pair << ", negative activations: " << negative;
+        wrong += static_cast<std::int64_t>(kept.size());
+      }
+    }
+  }
+  EXPECT_GT(wrong, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Lanes, EnumeratedLane,

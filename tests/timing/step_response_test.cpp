@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <random>
 
+#include "inure/timing/late_bound.hpp"
 #include "inure/timing/simulator.hpp"
 #include "inure/timing/step_simulator.hpp"
 #include "scratch.hpp"
@@ -153,6 +155,58 @@ INSTANTIATE_TEST_SUITE_P(, StepResponseOfRandomCircuits, testing::Values(false, 
                          [](const auto& edges) {
                            return edges.param ? "EdgesDiffer" : "OneDelay";
                          });
+
+// All contents after all others: where a register errs after some of them, the bound says so.
+TEST_P(StepResponseOfRandomCircuits, LateBoundMissesNoError) {
+  constexpr int kContents = 32;
+  int errs = 0, late = 0, all = 0;
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    RandomCircuit circuit(seed, GetParam());
+    const auto& [random, netlist, launching, capturing] = circuit;
+    const int longest = check_step(netlist, launching, capturing, {}).longest_ps;
+    const int period = longest * (100 - static_cast<int>(seed % 50)) / 100;
+    const std::vector<int> periods = {longest, period};
+    StepSimulator simulator(netlist, launching, capturing, periods);
+    for (int bit = 0; bit < 5; ++bit) {
+      for (int lane = 0; lane < kContents * kContents; ++lane) {
+        const std::uint64_t at = std::uint64_t{1} << lane % 64;
+        const auto word = static_cast<std::size_t>(lane / 64);
+        if (lane >> bit & 1) simulator.now(bit)[word] |= at;
+        if (lane >> (5 + bit) & 1) simulator.before(bit)[word] |= at;
+      }
+    }
+    simulator.run();
+    unsigned wrong = 0;  // by contents
+    for (int r = 0; r < static_cast<int>(capturing.size()); ++r) {
+      for (std::size_t word = 0; word < kContents * kContents / 64; ++word) {
+        const std::uint64_t lanes = simulator.captured(0, r)[word] ^ simulator.captured(1, r)[word];
+        wrong |= static_cast<unsigned>(lanes) | static_cast<unsigned>(lanes >> 32);
+      }
+    }
+    const LateBound bound = late_bound(netlist, launching, capturing, period);
+    const LogicProgram program(bound.graph, {bound.late});
+    LogicProgram::State state(program);
+    for (int bit = 0; bit < 5; ++bit) {
+      for (unsigned now = 0; now < kContents; ++now) {
+        state.input(bit)[0] |= std::uint64_t{now >> bit & 1} << now;
+      }
+    }
+    program.run(state);
+    const auto may = static_cast<unsigned>(program.output(state, 0)[0]);
+    ASSERT_EQ(wrong & ~may, 0u) << "seed " << seed << ", period " << period << " ps";
+    errs += std::popcount(wrong);
+    late += std::popcount(may);
+    all += kContents;
+  }
+  std::printf("%d of %d contents err, %d may by the bound\n", errs, all, late);
+  EXPECT_GT(errs, 100);
+  EXPECT_LT(late - errs, (all - errs) / 4);  // the bound tells most of those that never err
+}
+
+TEST(LateBound, KnowsNothingWhereItsLogicWouldBeTooLarge) {
+  const RandomCircuit circuit(1, true);
+  EXPECT_EQ(late_bound(circuit.netlist, circuit.launching, circuit.capturing, 100, 10).late, 1);
+}
 
 TEST(StepResponse, RefusesWhatItCannotTell) {
   RandomCircuit circuit(1, false);

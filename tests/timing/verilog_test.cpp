@@ -95,9 +95,7 @@ TEST_P(AgainstVerilog, LatchedValuesAreTheSame) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Lanes, AgainstVerilog,
-                         testing::Values(LaneCase{true, 2}, LaneCase{true, 3}, LaneCase{true, 4},
-                                         LaneCase{false, 3}));
+INSTANTIATE_TEST_SUITE_P(Lanes, AgainstVerilog, all_lanes());
 
 }  // namespace
 }  // namespace inure::timing
