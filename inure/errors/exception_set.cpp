@@ -51,29 +51,27 @@ void ExceptionSet::sort_by_activations() const {
       const unsigned magnitude = largest_weight(pair) / (128 / kMagnitudes);
       for (std::uint32_t i = 0; i < list.count; ++i) {
         std::uint32_t& at = first[list.keys[i] * kMagnitudes + magnitude];
-        if (!count)
-          weights_[at] = static_cast<std::uint16_t>(pair), weight_deltas_[at] = list.deltas[i];
+        if (!count) by_activations_[at] = {static_cast<std::uint16_t>(pair), list.deltas[i]};
         ++at;
       }
     }
     if (count) {  // from how many to where each begins
       std::uint32_t next = 0;
       for (std::uint32_t& n : first) next += std::exchange(n, next);
-      weights_.resize(keys_.size());
-      weight_deltas_.resize(keys_.size());
+      by_activations_.resize(keys_.size());
     }
   }
   // Each is where its successor begins now.
   first.insert(first.begin(), 0);
 }
 
-ExceptionSet::List ExceptionSet::of_activations(unsigned activations, int largest) const {
+std::span<const ExceptionSet::OfActivations> ExceptionSet::of_activations(unsigned activations,
+                                                                          int largest) const {
   std::call_once(sorted_, [this] { sort_by_activations(); });
   const std::size_t at = std::size_t{key(activations)} * kMagnitudes;
-  const std::uint32_t first = first_of_activations_[at];
-  const std::uint32_t end =
-      first_of_activations_[at + 1 + static_cast<unsigned>(largest) / (128 / kMagnitudes)];
-  return {weights_.data() + first, weight_deltas_.data() + first, end - first};
+  const unsigned magnitude = static_cast<unsigned>(largest) / (128 / kMagnitudes);
+  return {by_activations_.data() + first_of_activations_[at],
+          by_activations_.data() + first_of_activations_[at + magnitude + 1]};
 }
 
 std::int32_t ExceptionSet::delta(unsigned activations, unsigned weights) const {

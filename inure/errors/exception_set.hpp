@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "inure/errors/product_table.hpp"
@@ -29,7 +30,7 @@ class ExceptionSet {
   }
   static constexpr unsigned kCompactPairs = 1 << 14;
 
-  // Ascending by key where they are of weights.
+  // Ascending by key.
   struct List {
     const std::uint16_t* keys;
     const std::uint16_t* deltas;  // modulo 2^16
@@ -39,10 +40,12 @@ class ExceptionSet {
     const std::uint32_t first = first_[pair];
     return {keys_.data() + first, deltas_.data() + first, first_[pair + 1] - first};
   }
-  // The same by pair of activations: keys are pairs of weights. Only those of weights of which both
-  // lie in -largest - 1 to largest (0 to 127), and some more. Sorted at the first use; from any
-  // thread.
-  List of_activations(unsigned activations, int largest) const;
+  struct OfActivations {
+    std::uint16_t weights = 0, delta = 0;
+  };
+  // Those of weights of which both lie in -largest - 1 to largest (0 to 127), and some more. Sorted
+  // at the first use; from any thread.
+  std::span<const OfActivations> of_activations(unsigned activations, int largest) const;
 
   // What to add to the product of these operands; 0 where it is right. The plain way.
   std::int32_t delta(unsigned activations, unsigned weights) const;
@@ -61,7 +64,7 @@ class ExceptionSet {
   static constexpr unsigned kMagnitudes = 8;
   void sort_by_activations() const;
   mutable std::once_flag sorted_;
-  mutable std::vector<std::uint16_t> weights_, weight_deltas_;
+  mutable std::vector<OfActivations> by_activations_;
   mutable std::vector<std::uint32_t> first_of_activations_;
 };
 

@@ -389,7 +389,9 @@ void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, i
   const std::int64_t row = std::int64_t{batch.width} * g.group_channels;
   const std::int64_t last_pixel =
       ((g.height - 1) * g.stride + end) * row + ((g.width - 1) * g.stride + end) * g.group_channels;
+  const bool vector = g.width == 1 && g.height == 1;
   for (int m = 0; m < g.channels; ++m) {
+    if (vector && m % g.out_per_group >= g.lane_num) continue;  // add_vector_product_errors does
     const TimingLanes::Lane& lane = lanes.of(g.lane(m));
     const int before = m - g.lane_num;
     for (int v = 0; v < g.vec_size; ++v) {

@@ -27,6 +27,20 @@ std::uint32_t find_marked(const std::uint16_t* pairs, std::uint32_t count,
   return n;
 }
 
+using Exception = ExceptionSet::OfActivations;
+
+// Those of marked weights; `found` has room for one more.
+std::uint32_t find_marked(std::span<const Exception> list, const std::uint8_t* marked,
+                          Exception* found) {
+  std::uint32_t n = 0;
+#pragma GCC unroll 4
+  for (const Exception& e : list) {
+    found[n] = e;
+    n += marked[e.weights];
+  }
+  return n;
+}
+
 // Numbers of images or of channels by their pair.
 class Group {
  public:
@@ -71,48 +85,80 @@ class VectorErrors {
  public:
   VectorErrors(const TimingLanes& lanes, const BatchOperands& batch,
                std::span<const LaneOperands> strips, std::uint32_t* sums)
-      : lanes_(lanes), batch_(batch), strips_(strips), g_(*batch.geometry), sums_(sums) {
+      : lanes_(lanes),
+        batch_(batch),
+        strips_(strips),
+        g_(*batch.geometry),
+        first_(strips[0].first_channel),
+        sums_(sums) {
     for (const LaneOperands& strip : strips_) channels_ += strip.channels;
     for (int v = 0; v < g_.vec_size; ++v) {
       const auto errs = [&](const auto& lane) { return lane.products[v]->size() > 0; };
       if (std::any_of(lanes.lanes.begin(), lanes.lanes.end(), errs)) multipliers_.push_back(v);
     }
-    channels_of_lane_.resize(lanes_.lanes.size());
+    channels_of_lane_.resize(lanes.lanes.size());
+    streamed_.resize(lanes.lanes.size());
     for (int c = 0; c < channels_; ++c) {
-      const auto lane = static_cast<std::size_t>(g_.lane(strips_[0].first_channel + c));
-      channels_of_lane_[lane % lanes_.lanes.size()].push_back(static_cast<std::uint32_t>(c));
+      const std::size_t lane = static_cast<std::size_t>(g_.lane(first_ + c)) % lanes.lanes.size();
+      channels_of_lane_[lane].push_back(static_cast<std::uint32_t>(c));
+      if ((first_ + c) % g_.out_per_group < g_.lane_num) continue;
+      streamed_[lane].push_back(static_cast<std::uint32_t>(c));
     }
   }
 
   void run() {
+    load_first_weights();
+    add_block(0, 1);
     for (int step = 1; step < g_.steps; step += kBlockSteps) {
       const int end = std::min(step + kBlockSteps, g_.steps);
       load_weights(step, end);
-      for (int s = step; s < end; ++s) {
-        for (std::size_t i = 0; i < multipliers_.size(); ++i) {
-          const int v = multipliers_[i];
-          const std::size_t at = (s - step) * multipliers_.size() + i;
-          load_activations(s * g_.vec_size + v);
-          for (std::size_t lane = 0; lane < lanes_.lanes.size(); ++lane) {
-            weights_ = weight_pairs_.data() + at * channels_;
-            join(*lanes_.lanes[lane].products[v], channels_of_lane_[lane], largest_[at]);
-          }
-        }
-      }
+      add_block(step, end);
     }
   }
 
  private:
+  // The weights of the steps have been loaded.
+  void add_block(int first, int end) {
+    weights_ = weight_pairs_.data();
+    const int* largest = largest_.data();
+    for (int step = first; step < end; ++step) {
+      for (const int v : multipliers_) {
+        load_activations((step == 0 ? g_.steps - 1 : step - 1) * g_.vec_size + v,
+                         step * g_.vec_size + v);
+        for (std::size_t lane = 0; lane < lanes_.lanes.size(); ++lane) {
+          const auto& channels = (step == 0 ? streamed_ : channels_of_lane_)[lane];
+          join(*lanes_.lanes[lane].products[v], channels, *largest);
+        }
+        weights_ += channels_;
+        ++largest;
+      }
+    }
+  }
+
+  // Of the first step, which follows the last one of the lane's channel before.
+  void load_first_weights() {
+    weight_pairs_.resize(multipliers_.size() * channels_);
+    largest_.assign(multipliers_.size(), 127);
+    std::uint16_t* pairs = weight_pairs_.data();
+    for (const int v : multipliers_) {
+      for (int c = 0; c < channels_; ++c, ++pairs) {
+        const int m = first_ + c;
+        if (m % g_.out_per_group < g_.lane_num) continue;
+        *pairs = static_cast<std::uint16_t>(ProductTable::pair(
+            weight(m - g_.lane_num, (g_.steps - 1) * g_.vec_size + v), weight(m, v)));
+      }
+    }
+  }
+
   void load_weights(int step, int end) {
     const std::size_t rows = (end - step) * multipliers_.size();
     weight_pairs_.resize(rows * channels_);
     largest_.assign(rows, 0);
     for (const LaneOperands& strip : strips_) {
-      for (std::size_t row = 0; row < rows; ++row) {
+      std::uint16_t* pairs = weight_pairs_.data() + strip.first_channel - first_;
+      for (std::size_t row = 0; row < rows; ++row, pairs += channels_) {
         const int s = step + static_cast<int>(row / multipliers_.size());
         const int tap = s * g_.vec_size + multipliers_[row % multipliers_.size()];
-        std::uint16_t* pairs =
-            weight_pairs_.data() + row * channels_ + strip.first_channel - strips_[0].first_channel;
         const int largest = join_weights(weights(strip, tap - g_.vec_size), weights(strip, tap),
                                          strip.channels, pairs);
         largest_[row] = std::max(largest_[row], largest);
@@ -120,14 +166,21 @@ class VectorErrors {
     }
   }
 
+  int weight(int channel, int tap) const {
+    const int group = channel / g_.out_per_group, i = channel % g_.out_per_group;
+    const std::size_t strips = batch_.strips.size() / batch_.groups();
+    const LaneOperands& strip = batch_.strips[group * strips + i / LaneGeometry::kStripChannels];
+    return weights(strip, tap)[i % LaneGeometry::kStripChannels * 4];
+  }
+
   const std::int8_t* weights(const LaneOperands& strip, int tap) const {
     static constexpr std::int8_t kZeros[LaneGeometry::kStripChannels * 4] = {};
     return strip.tap_activation[tap] < 0 ? kZeros : strip.weights + strip.tap_weight[tap];
   }
 
-  void load_activations(int tap) {
+  void load_activations(int tap_before, int tap) {
     const std::int32_t* offsets = strips_[0].tap_activation;
-    const std::int32_t now = offsets[tap], before = offsets[tap - g_.vec_size];
+    const std::int32_t before = offsets[tap_before], now = offsets[tap];
     const std::int64_t image =
         std::int64_t{batch_.groups()} * batch_.height * batch_.width * g_.group_channels;
     images_.reset(batch_.images);
@@ -144,14 +197,15 @@ class VectorErrors {
     std::size_t exceptions = 0;
     lists_.clear();
     for (const std::uint16_t pair : images_.pairs()) {
-      const ExceptionSet::List list = set.of_activations(pair, largest);
-      if (list.count == 0) continue;
-      __builtin_prefetch(list.keys);
+      const std::span<const Exception> list = set.of_activations(pair, largest);
+      if (list.empty()) continue;
+      __builtin_prefetch(list.data());
       lists_.push_back({pair, list});
-      exceptions += list.count;
+      exceptions += list.size();
     }
     if (lists_.empty()) return;
-    found_.resize(std::max(exceptions, channels.size()) + 1);
+    exceptions_.resize(exceptions + 1);
+    found_.resize(channels.size() + 1);
     const bool thin = channels.size() * 2 > exceptions;
     channels_by_pair_.reset(channels_);
     if (thin) {
@@ -171,23 +225,24 @@ class VectorErrors {
     }
     for (const std::uint16_t pair : channels_by_pair_.pairs()) marked_[pair] = 1;
     for (const auto& [pair, list] : lists_) {
-      const std::uint32_t n = find_marked(list.keys, list.count, marked_.data(), found_.data());
-      for (std::uint32_t i = 0; i < n; ++i) {
-        const std::uint16_t weight_pair = list.keys[found_[i]];
-        const auto delta = static_cast<std::uint32_t>(
-            ExceptionSet::signed_delta(pair, weight_pair, list.deltas[found_[i]]));
-        channels_by_pair_.each(weight_pair, [&](std::uint32_t c) {
-          std::uint32_t* sum = sums_ + strips_[0].first_channel + c;
-          images_.each(pair, [&](std::size_t image) { sum[image * g_.channels] += delta; });
-        });
-      }
+      const std::uint32_t n = find_marked(list, marked_.data(), exceptions_.data());
+      for (std::uint32_t i = 0; i < n; ++i) add(pair, exceptions_[i]);
     }
     for (const std::uint16_t pair : channels_by_pair_.pairs()) marked_[pair] = 0;
   }
 
+  void add(unsigned activations, const Exception& e) {
+    const auto delta =
+        static_cast<std::uint32_t>(ExceptionSet::signed_delta(activations, e.weights, e.delta));
+    channels_by_pair_.each(e.weights, [&](std::uint32_t c) {
+      std::uint32_t* sum = sums_ + first_ + c;
+      images_.each(activations, [&](std::size_t image) { sum[image * g_.channels] += delta; });
+    });
+  }
+
   void mark_lists(std::uint8_t mark) {
-    for (const auto& [pair, list] : lists_) {
-      for (std::uint32_t i = 0; i < list.count; ++i) marked_[list.keys[i]] = mark;
+    for (const Listed& listed : lists_) {
+      for (const Exception& e : listed.list) marked_[e.weights] = mark;
     }
   }
 
@@ -195,17 +250,19 @@ class VectorErrors {
   const BatchOperands& batch_;
   std::span<const LaneOperands> strips_;  // of one group
   const LaneGeometry& g_;
+  const int first_;  // channel
   std::uint32_t* sums_;
 
   int channels_ = 0;              // of the strips
   std::vector<int> multipliers_;  // that err
   std::vector<std::vector<std::uint32_t>> channels_of_lane_;
-  std::vector<std::uint16_t> weight_pairs_;  // of a block: [step][multiplier][channel]
-  std::vector<int> largest_;                 // [step][multiplier]: of the magnitudes of the weights
+  std::vector<std::vector<std::uint32_t>> streamed_;  // those of the first step
+  std::vector<std::uint16_t> weight_pairs_;           // of a block: [step][multiplier][channel]
+  std::vector<int> largest_;  // [step][multiplier]: of the magnitudes of the weights
 
   struct Listed {
     std::uint16_t pair;
-    ExceptionSet::List list;
+    std::span<const Exception> list;
   };
   const std::uint16_t* weights_ = nullptr;
   Group images_, channels_by_pair_;
@@ -213,6 +270,7 @@ class VectorErrors {
   std::vector<std::uint8_t> marked_ = std::vector<std::uint8_t>(kPairs);
   std::vector<std::uint16_t> pairs_;
   std::vector<std::uint32_t> found_;
+  std::vector<Exception> exceptions_;
 };
 
 void check_activations(const std::string& layer, const BatchOperands& batch) {
