@@ -1,6 +1,7 @@
 #include "inure/errors/sum_errors.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <vector>
 
@@ -22,6 +23,21 @@ struct Steps {
   std::vector<const std::int8_t*> weights;  // [step][quad]: of the strip's channels, 4 each
   std::vector<std::int8_t> assembled;       // of quads that do not lie together in the strip
   std::vector<std::int32_t> offsets;        // by quad: of its activations; -1: not together
+
+  // How many of a step's products are below 0.
+  int negative(int step, int channel) const {
+    constexpr std::uint32_t kLow = 0x7F7F7F7F;
+    int count = 0;
+    for (int quad = step * quads; quad < (step + 1) * quads; ++quad) {
+      std::uint32_t a, w;
+      std::memcpy(&a, activations.data() + std::int64_t{quad} * 4, 4);
+      std::memcpy(&w, weights[static_cast<std::size_t>(quad)] + channel * 4, 4);
+      // In the upper bit of a byte: it is not 0.
+      const std::uint32_t both = (((a & kLow) + kLow) | a) & (((w & kLow) + kLow) | w);
+      count += std::popcount((a ^ w) & both & ~kLow);
+    }
+    return count;
+  }
 };
 
 // sums[step + 1][channel] after each step of `count` (1 or 2) vectors of channels from `first`;
@@ -151,12 +167,32 @@ void gather_activations(const LaneOperands& strip, int x, Steps& s) {
 
 }  // namespace
 
-SumErrors::SumErrors(const TimingLanes& lanes)
-    : lanes_(lanes), largest_(lanes.largest_sum_rate()), candidates_(largest_, kCandidateModel) {}
+namespace {
 
-PhiloxKey SumErrors::pass_key(const ErrorKey& key) {
-  const auto purpose = static_cast<std::uint32_t>(RandomPurpose::kErrors) + kCandidateModel * 2 +
-                       2 + static_cast<std::uint32_t>(key.training);
+double largest_rate(const TimingLanes& lanes, SumErrors::Part part) {
+  constexpr int kStartClasses = kSumClasses / kSumPhases * SumErrors::kStartSteps;
+  double largest = 0;
+  for (const TimingLanes::Lane& lane : lanes.lanes) {
+    for (int c = 0; c < kSumClasses; ++c) {
+      if ((c < kStartClasses) != (part == SumErrors::kStart)) continue;
+      largest = std::max(largest, lane.sums[static_cast<std::size_t>(c)].rate);
+    }
+  }
+  return largest;
+}
+
+}  // namespace
+
+SumErrors::SumErrors(const TimingLanes& lanes)
+    : lanes_(lanes),
+      largest_{largest_rate(lanes, kStart), largest_rate(lanes, kLater)},
+      candidates_{SiteSampler(largest_[kStart], kCandidateModel),
+                  SiteSampler(largest_[kLater], kCandidateModel + 1)} {}
+
+PhiloxKey SumErrors::pass_key(const ErrorKey& key, Part part) {
+  const auto purpose = static_cast<std::uint32_t>(RandomPurpose::kErrors) +
+                       (kCandidateModel + kParts + part) * 2 +
+                       static_cast<std::uint32_t>(key.training);
   const PhiloxBlock block = philox({purpose, key.stage, static_cast<std::uint32_t>(key.iteration),
                                     static_cast<std::uint32_t>(key.iteration >> 32)},
                                    philox_key(key.seed));
@@ -165,12 +201,15 @@ PhiloxKey SumErrors::pass_key(const ErrorKey& key) {
 
 std::int32_t SumErrors::delta(const PhiloxKey& pass, const ErrorKey& key, std::uint32_t strip,
                               std::int64_t site, int lane, int of_step) const {
-  const SumClass& c = lanes_.of(lane).sums[of_step];
+  constexpr int kStartClasses = kSumClasses / kSumPhases * kStartSteps;
+  const SumClass& c = lanes_.of(lane).sums[static_cast<std::size_t>(of_step)];
   if (c.rate <= 0) return 0;
   const PhiloxBlock random = philox(
       {static_cast<std::uint32_t>(site), static_cast<std::uint32_t>(site >> 32), strip, key.image},
       pass);
-  if (uniform32(random[0]) * largest_ >= c.rate) return 0;
+  if (uniform32(random[0]) * largest_[of_step < kStartClasses ? kStart : kLater] >= c.rate) {
+    return 0;
+  }
   const auto chosen =
       std::lower_bound(c.deltas.begin(), c.deltas.end(), uniform32(random[1]),
                        [](const auto& delta, double u) { return delta.second < u; });
@@ -179,22 +218,60 @@ std::int32_t SumErrors::delta(const PhiloxKey& pass, const ErrorKey& key, std::u
 
 void SumErrors::add_deltas(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
                            std::int64_t stride) const {
+  if (largest_[kStart] > 0) add_start(key, operands, sums, stride);
+  if (largest_[kLater] > 0) add_later(key, operands, sums, stride);
+}
+
+void SumErrors::add_start(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
+                          std::int64_t stride) const {
+  thread_local std::vector<std::int64_t> buffer;
+  const LaneGeometry& g = *operands.geometry;
+  const std::uint32_t strip = g.strip_id(operands.y, operands.first_channel);
+  const int steps = SumErrors::steps(g, kStart);
+  const PhiloxKey pass = pass_key(key, kStart);
+  for (const std::int64_t site :
+       candidates_[kStart].sample(key, strip, sites(g, operands.channels, kStart), buffer)) {
+    const auto output = static_cast<std::uint32_t>(site / steps);
+    const int last = static_cast<int>(site % steps);
+    const auto channels = static_cast<std::uint32_t>(operands.channels);
+    const int x = static_cast<int>(output / channels),
+              channel = static_cast<int>(output % channels);
+    SumState state;
+    for (int step = 0; step <= last; ++step) {
+      int sum = 0, negative = 0;
+      for (int tap = step * g.vec_size; tap < (step + 1) * g.vec_size; ++tap) {
+        const int product = operands.product(x, channel, tap);
+        sum += product;
+        negative += product < 0;
+      }
+      state.step(step == 0, sum, negative, g.vec_size);
+    }
+    sums[x * stride + channel] += static_cast<std::uint32_t>(
+        delta(pass, key, strip, site, g.lane(operands.first_channel + channel), state.sum_class()));
+  }
+}
+
+void SumErrors::add_later(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
+                          std::int64_t stride) const {
   thread_local std::vector<std::int64_t> buffer;
   thread_local Steps kept_steps;
   thread_local std::vector<std::int32_t> kept_sums;
   const LaneGeometry& g = *operands.geometry;
   const std::uint32_t strip = g.strip_id(operands.y, operands.first_channel);
-  const auto candidates = candidates_.sample(key, strip, sites(g, operands.channels), buffer);
+  const auto candidates =
+      candidates_[kLater].sample(key, strip, sites(g, operands.channels, kLater), buffer);
   if (candidates.empty()) return;
-  const PhiloxKey pass = pass_key(key);
+  const PhiloxKey pass = pass_key(key, kLater);
   Steps& steps = kept_steps;
   arrange_weights(operands, steps);
   kept_sums.resize((static_cast<std::size_t>(g.steps) + 1) * 2 * kVector);
   std::int32_t* const after = kept_sums.data();  // [steps + 1][channels of one or two vectors]
   std::int64_t at_x = -1, at_vector = -1;
   int width = 0, first = 0;
+  const int later = SumErrors::steps(g, kLater);
   for (const std::int64_t site : candidates) {
-    const std::int64_t output = site / g.steps, step = site % g.steps;
+    const std::int64_t output = site / later;
+    const int step = static_cast<int>(site % later) + kStartSteps;
     const std::int64_t x = output / operands.channels;
     const int channel = static_cast<int>(output % operands.channels);
     if (x != at_x) gather_activations(operands, static_cast<int>(x), steps);
@@ -208,10 +285,10 @@ void SumErrors::add_deltas(const ErrorKey& key, const LaneOperands& operands, st
       }
       at_x = x, at_vector = pair;
     }
-    const std::int32_t* sum = after + step * width + channel - first;
-    const std::int32_t added = sum[width] - sum[0];
-    const std::int32_t before = step > 0 ? sum[-width] : 0;
-    const int of_step = sum_class(sum[0], added, before, step > 0 ? sum[0] - before : 0);
+    const std::int32_t* sum = after + std::int64_t{step} * width + channel - first;
+    const int of_step = sum_class(step, sum[0], sum[width] - sum[0],
+                                  negative_level(steps.negative(step - 1, channel), g.vec_size),
+                                  negative_level(steps.negative(step, channel), g.vec_size));
     sums[x * stride + channel] += static_cast<std::uint32_t>(
         delta(pass, key, strip, site, g.lane(operands.first_channel + channel), of_step));
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "inure/base/random.hpp"
@@ -9,34 +10,53 @@
 
 namespace inure {
 
-// Errors of sums and accumulators, drawn step by step. A strip's sites are
-// (x * channels + channel) * steps + step; each is a candidate with the largest rate of all
-// classes, and a candidate errs with its own class's rate over that.
+// Errors of sums and accumulators, drawn step by step, in two parts: an output's first two steps,
+// which differ much from all others, and the others. In each part every site is a candidate with
+// the largest rate of its classes, and a candidate errs with its own class's rate over that. A
+// strip's sites are (x * channels + channel) * steps of the part + step.
 class SumErrors {
  public:
+  enum Part { kStart, kLater };
+  static constexpr int kParts = 2, kStartSteps = kSumPhases - 1;
+
   explicit SumErrors(const TimingLanes& lanes);
 
-  bool any() const { return largest_ > 0; }
+  bool any() const { return largest_[kStart] > 0 || largest_[kLater] > 0; }
 
-  static std::int64_t sites(const LaneGeometry& g, int channels) {
-    return std::int64_t{g.width} * channels * g.steps;
+  static Part part(int step) { return step < kStartSteps ? kStart : kLater; }
+  static int first_step(Part part) { return part == kStart ? 0 : kStartSteps; }
+  static int steps(const LaneGeometry& g, Part part) {
+    const int start = g.steps < kStartSteps ? g.steps : kStartSteps;
+    return part == kStart ? start : g.steps - start;
   }
-  const SiteSampler& candidates() const { return candidates_; }
+  static std::int64_t sites(const LaneGeometry& g, int channels, Part part) {
+    return std::int64_t{g.width} * channels * steps(g, part);
+  }
+  static std::int64_t site(const LaneGeometry& g, int channels, int x, int channel, int step) {
+    const Part of = part(step);
+    return (std::int64_t{x} * channels + channel) * steps(g, of) + step - first_step(of);
+  }
+  const SiteSampler& candidates(Part part) const { return candidates_[part]; }
 
-  // What a candidate adds: 0 where it does not err. pass: pass_key() of the error key; of_step: its
-  // class.
+  // What a candidate adds: 0 where it does not err. pass: pass_key() of the error key and the part;
+  // of_step: its class.
   std::int32_t delta(const PhiloxKey& pass, const ErrorKey& key, std::uint32_t strip,
                      std::int64_t site, int lane, int of_step) const;
-  static PhiloxKey pass_key(const ErrorKey& key);
+  static PhiloxKey pass_key(const ErrorKey& key, Part part);
 
   // The fast path.
   void add_deltas(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
                   std::int64_t stride) const;
 
  private:
+  void add_start(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
+                 std::int64_t stride) const;
+  void add_later(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
+                 std::int64_t stride) const;
+
   const TimingLanes& lanes_;
-  double largest_;
-  SiteSampler candidates_;
+  std::array<double, kParts> largest_;
+  std::array<SiteSampler, kParts> candidates_;
 };
 
 }  // namespace inure

@@ -1,6 +1,7 @@
 #include "inure/errors/timing_errors.hpp"
 
 #include <algorithm>
+#include <array>
 #include <unordered_map>
 
 #include "inure/base/error.hpp"
@@ -67,6 +68,7 @@ class TimingCycles : public CycleErrors {
       }
     }
     operands_[at.channel][multiplier] = {activation, weight};
+    negative_products_ += activation * weight < 0;
     const auto pair = [](int previous, int now) {
       return static_cast<unsigned>(ProductTable::pair(previous, now));
     };
@@ -77,13 +79,14 @@ class TimingCycles : public CycleErrors {
   std::int32_t accumulator_delta(const Cycle& at, int /*chain*/, std::int32_t sum) override {
     if (!errors_.sum_errors().any()) return 0;
     SumState& state = sums_[at.channel];
-    state.step(at.step == 0, sum);
+    state.step(at.step == 0, sum, negative_products_, g_.vec_size);
+    negative_products_ = 0;
     const int first = g_.strip_first(at.channel), channels = g_.strip_channels(first);
-    const std::int64_t site =
-        (std::int64_t{at.x} * channels + at.channel - first) * g_.steps + at.step;
+    const SumErrors::Part part = SumErrors::part(at.step);
+    const std::int64_t site = SumErrors::site(g_, channels, at.x, at.channel - first, at.step);
     const std::uint32_t strip = g_.strip_id(at.y, first);
-    if (!is_candidate(strip, site, SumErrors::sites(g_, channels))) return 0;
-    return errors_.sum_errors().delta(SumErrors::pass_key(key_), key_, strip, site,
+    if (!is_candidate(part, strip, site, channels)) return 0;
+    return errors_.sum_errors().delta(SumErrors::pass_key(key_, part), key_, strip, site,
                                       g_.lane(at.channel), state.sum_class());
   }
 
@@ -96,9 +99,12 @@ class TimingCycles : public CycleErrors {
     return errors_.lanes().of(g_.lane(at.channel));
   }
 
-  bool is_candidate(std::uint32_t strip, std::int64_t site, std::int64_t sites) {
-    const auto [known, fresh] = candidates_.try_emplace(strip);
-    if (fresh) known->second = errors_.sum_errors().candidates().sample_plain(key_, strip, sites);
+  bool is_candidate(SumErrors::Part part, std::uint32_t strip, std::int64_t site, int channels) {
+    const auto [known, fresh] = candidates_[part].try_emplace(strip);
+    if (fresh) {
+      known->second = errors_.sum_errors().candidates(part).sample_plain(
+          key_, strip, SumErrors::sites(g_, channels, part));
+    }
     return std::binary_search(known->second.begin(), known->second.end(), site);
   }
 
@@ -107,7 +113,10 @@ class TimingCycles : public CycleErrors {
   LaneGeometry g_;
   std::vector<std::vector<Operands>> operands_;  // by channel and multiplier: of its last step
   std::vector<SumState> sums_;                   // by channel
-  std::unordered_map<std::uint32_t, std::vector<std::int64_t>> candidates_;  // by strip
+  int negative_products_ = 0;                    // of the step under way
+  // By part and strip.
+  std::array<std::unordered_map<std::uint32_t, std::vector<std::int64_t>>, SumErrors::kParts>
+      candidates_;
 };
 
 std::unique_ptr<CycleErrors> TimingErrors::cycles(const ErrorKey& key,

@@ -39,8 +39,6 @@ TimingLanes::Lane make_lane(const TimingProfile& profile, int clock, const std::
     }
   }
   lane.sums = sum_classes(profile, clock);
-  for (const SumClass& c : lane.sums)
-    lane.largest_sum_rate = std::max(lane.largest_sum_rate, c.rate);
   return lane;
 }
 
@@ -48,7 +46,9 @@ TimingLanes::Lane make_lane(const TimingProfile& profile, int clock, const std::
 
 double TimingLanes::largest_sum_rate() const {
   double largest = 0;
-  for (const Lane& lane : lanes) largest = std::max(largest, lane.largest_sum_rate);
+  for (const Lane& lane : lanes) {
+    for (const SumClass& c : lane.sums) largest = std::max(largest, c.rate);
+  }
   return largest;
 }
 

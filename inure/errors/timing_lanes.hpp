@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -8,6 +7,7 @@
 
 #include "inure/accelerator/description.pb.h"
 #include "inure/errors/exception_set.hpp"
+#include "inure/errors/sum_class.hpp"
 #include "inure/errors/timing_profile.hpp"
 
 namespace inure {
@@ -17,8 +17,7 @@ namespace inure {
 struct TimingLanes {
   struct Lane {
     std::vector<std::shared_ptr<const ExceptionSet>> products;  // one a multiplier
-    std::array<SumClass, 16> sums;
-    double largest_sum_rate = 0;
+    std::vector<SumClass> sums;  // [kSumClasses]
   };
   std::vector<Lane> lanes;
   int vec_size = 0;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <set>
 
 #include "inure/accelerator/text_format.hpp"
@@ -12,6 +11,7 @@
 #include "inure/base/file.hpp"
 #include "inure/base/parallel.hpp"
 #include "inure/base/random.hpp"
+#include "inure/errors/sum_class.hpp"
 
 namespace inure {
 namespace {
@@ -95,6 +95,11 @@ void check_profile(const TimingProfile& profile, const std::string& name) {
     for (int i = 0; i < clock.product_size(); ++i) {
       check_register(clock.product(i), pairs * pairs, true,
                      fmt::format("{}, product {}", where, i));
+    }
+    const bool sums = clock.sum().error_class_size() + clock.accumulator().error_class_size() > 0;
+    if (sums && profile.sum_classes() != kSumClasses) {
+      fail("{}: {} classes of sums; expected {}: characterise the lane again", where,
+           profile.sum_classes(), kSumClasses);
     }
     check_register(clock.sum(), kSumClasses, false, where + ", sum");
     check_register(clock.accumulator(), kSumClasses, false, where + ", accumulator");
@@ -318,36 +323,6 @@ ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int
     part = {};
   }
   return expanded;
-}
-
-std::array<SumClass, kSumClasses> sum_classes(const TimingProfile& profile, int clock) {
-  std::array<std::map<std::int32_t, double>, kSumClasses> deltas;
-  std::array<double, kSumClasses> right{};
-  right.fill(1);
-  for (const RegisterProfile* what :
-       {&profile.clock(clock).sum(), &profile.clock(clock).accumulator()}) {
-    for (const ErrorClass& error_class : what->error_class()) {
-      right[error_class.id()] *= 1 - error_class.rate();
-      double counts = 0;
-      for (const std::uint32_t count : error_class.count()) counts += count;
-      for (int i = 0; i < error_class.delta_size(); ++i) {
-        deltas[error_class.id()][error_class.delta(i)] +=
-            error_class.rate() * error_class.count(i) / counts;
-      }
-    }
-  }
-  std::array<SumClass, kSumClasses> classes;
-  for (std::size_t i = 0; i < classes.size(); ++i) {
-    classes[i].rate = 1 - right[i];
-    double all = 0, sum = 0;
-    for (const auto& [delta, weight] : deltas[i]) all += weight;
-    if (all == 0) continue;
-    for (const auto& [delta, weight] : deltas[i]) {
-      classes[i].deltas.emplace_back(delta, (sum += weight) / all);
-    }
-    classes[i].deltas.back().second = 1;
-  }
-  return classes;
 }
 
 }  // namespace inure

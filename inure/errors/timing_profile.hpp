@@ -68,42 +68,4 @@ class ProductBins {
 // Throws Error where more than 2^28 exceptions would come out: about a sixteenth of all changes.
 ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int multiplier);
 
-// The errors of a lane's sums by sign class (timing_profile.proto): those of the register `sum` and
-// of the accumulator as one, which both add a delta to the accumulator. P = 1 - (1 - p1)(1 - p2);
-// the deltas are mixed by their rates (that both err in one step counts as one of the two).
-inline constexpr int kSumClasses = 16;
-struct SumClass {
-  double rate = 0;
-  // Ascending by delta: P(delta of an error <= this one); the last is 1.
-  std::vector<std::pair<std::int32_t, double>> deltas;
-};
-
-// The class of a step.
-inline int sum_class(std::int32_t accumulator, std::int32_t sum, std::int32_t accumulator_before,
-                     std::int32_t sum_before) {
-  return (accumulator < 0) * 8 + (sum < 0) * 4 + (accumulator_before < 0) * 2 + (sum_before < 0);
-}
-
-// The right sums of a lane, step by step, modulo 2^32.
-struct SumState {
-  std::int32_t accumulator = 0, sum = 0, accumulator_before = 0, sum_before = 0;
-
-  void step(bool first, std::int32_t next_sum) {
-    accumulator_before = first ? 0 : accumulator;
-    sum_before = first ? 0 : sum;
-    accumulator = first ? 0 : after();
-    sum = next_sum;
-  }
-  // What the accumulator should hold after the step.
-  std::int32_t after() const {
-    return static_cast<std::int32_t>(static_cast<std::uint32_t>(accumulator) +
-                                     static_cast<std::uint32_t>(sum));
-  }
-  int sum_class() const {
-    return inure::sum_class(accumulator, sum, accumulator_before, sum_before);
-  }
-};
-
-std::array<SumClass, kSumClasses> sum_classes(const TimingProfile& profile, int clock);
-
 }  // namespace inure

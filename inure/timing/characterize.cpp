@@ -10,6 +10,7 @@
 #include "inure/base/error.hpp"
 #include "inure/base/parallel.hpp"
 #include "inure/base/progress.hpp"
+#include "inure/errors/sum_class.hpp"
 #include "inure/timing/fit.hpp"
 
 namespace inure::timing {
@@ -237,6 +238,7 @@ TimingProfile header(const Characterization& what, const Circuit& circuit) {
   profile.set_critical_ps(static_cast<std::uint32_t>(circuit.timing.critical_ps));
   profile.set_vec_size(static_cast<std::uint32_t>(circuit.vec_size));
   profile.set_negative_activations(what.negative_activations);
+  profile.set_sum_classes(kSumClasses);
   for (const int bin : default_activation_bins(what.negative_activations)) {
     profile.add_activation_bin(bin);
   }

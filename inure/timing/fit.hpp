@@ -44,7 +44,7 @@ double operand_density(int value);
 
 // What a whole lane captures wrong at one period on a mix of synthetic operands.
 struct LaneFit {
-  RegisterProfile sum, accumulator;  // by sign class
+  RegisterProfile sum, accumulator;  // by class of step (sum_class.hpp)
   std::vector<double> products;      // by multiplier: the part that is wrong
   double wrong_steps = 0;            // at most: the sum of all registers' rates
 };
@@ -54,11 +54,9 @@ struct LaneFit {
 // correlated or not, after a ReLU or (half of them, with negative_activations) signed; weights with
 // deviations of 20 and 30, balanced or not; outputs of 25 to 600 steps, which begin anywhere. An
 // error's class is that of the step whose sum is captured, by the right sums. A class with fewer
-// than 1000 trials is given rate and deltas of its wider class, which has only the signs of
-// accumulator and sum. The 64 most frequent deltas are kept.
-// With traces, theirs are the operands instead, each sequence's from elsewhere: an accumulator's
-// errors depend on more than signs, so that its rates are those of operands like these (on others
-// they may be wrong by a factor of up to 3). Throws Error as LaneSimulator does, and where a trace
+// than 300 trials is given rate and deltas of its wider class, in which the products' signs do not
+// count. The 32 most frequent deltas are kept.
+// With traces, theirs are the operands instead, each sequence's from elsewhere. Throws Error as LaneSimulator does, and where a trace
 // does not fit.
 LaneFit fit_sums(const Netlist& netlist, int vec_size, int period_ps, bool negative_activations,
                  int cycles, std::span<const OperandTrace> traces = {});

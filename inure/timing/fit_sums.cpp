@@ -8,6 +8,7 @@
 
 #include "inure/base/error.hpp"
 #include "inure/base/random.hpp"
+#include "inure/errors/sum_class.hpp"
 #include "inure/timing/fit.hpp"
 #include "inure/timing/lane_simulator.hpp"
 
@@ -16,8 +17,8 @@ namespace {
 
 constexpr std::uint64_t kSeed = 0x73756D73u;
 constexpr int kSkipped = 8;  // cycles until all registers hold something of the operands
-constexpr int kMaxDeltas = 64;
-constexpr std::uint64_t kFewTrials = 1000;
+constexpr int kMaxDeltas = 32;
+constexpr std::uint64_t kFewTrials = 300;
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
@@ -135,8 +136,8 @@ class TraceOperands {
 using Deltas = std::unordered_map<std::int32_t, std::uint32_t>;
 
 struct Counts {
-  std::array<std::uint64_t, kSumClasses> trials{};
-  std::array<Deltas, kSumClasses> deltas;
+  std::vector<std::uint64_t> trials = std::vector<std::uint64_t>(kSumClasses);
+  std::vector<Deltas> deltas = std::vector<Deltas>(kSumClasses);
 };
 
 void add(ErrorClass& what, const Deltas& deltas, std::uint64_t trials) {
@@ -155,25 +156,33 @@ void add(ErrorClass& what, const Deltas& deltas, std::uint64_t trials) {
   }
 }
 
+constexpr std::size_t kOfPhase = kSumClasses / kSumPhases;
+constexpr std::size_t wide_class(std::size_t c) { return c / kOfPhase * kOfPhase + c % kSumChains; }
+
+// Classes by step and chain only, whatever the products' signs.
+Counts widened(const Counts& counts) {
+  Counts wide;
+  for (std::size_t c = 0; c < kSumClasses; ++c) {
+    const std::size_t to = wide_class(c);
+    wide.trials[to] += counts.trials[c];
+    for (const auto& [delta, count] : counts.deltas[c]) wide.deltas[to][delta] += count;
+  }
+  return wide;
+}
+
 RegisterProfile profile_of(const Counts& counts) {
+  const Counts wide = widened(counts);
   RegisterProfile profile;
   double errors = 0, trials = 0;
   for (std::size_t c = 0; c < kSumClasses; ++c) {
-    Deltas deltas = counts.deltas[c];
-    for (const auto& [delta, count] : deltas) errors += count;
-    std::uint64_t of_class = counts.trials[c];
-    trials += static_cast<double>(of_class);
-    if (of_class < kFewTrials) {  // the wider class: those with the same upper two signs
-      for (std::size_t other = c & 12; other < (c & 12) + 4; ++other) {
-        if (other == c) continue;
-        for (const auto& [delta, count] : counts.deltas[other]) deltas[delta] += count;
-        of_class += counts.trials[other];
-      }
-    }
+    for (const auto& [delta, count] : counts.deltas[c]) errors += count;
+    trials += static_cast<double>(counts.trials[c]);
+    const bool few = counts.trials[c] < kFewTrials;
+    const Deltas& deltas = few ? wide.deltas[wide_class(c)] : counts.deltas[c];
     if (deltas.empty()) continue;
     ErrorClass& what = *profile.add_error_class();
     what.set_id(static_cast<std::uint32_t>(c));
-    add(what, deltas, of_class);
+    add(what, deltas, few ? wide.trials[wide_class(c)] : counts.trials[c]);
   }
   profile.set_rate(trials > 0 ? errors / trials : 0);
   return profile;
@@ -212,7 +221,7 @@ class LaneRun {
  private:
   static constexpr int kHistory = 16;  // more cycles than from the ports to an accumulator
 
-  std::vector<std::uint8_t>& classes(int cycle) { return history_[index(cycle % kHistory)]; }
+  std::vector<std::uint16_t>& classes(int cycle) { return history_[index(cycle % kHistory)]; }
 
   void set_operands(int cycle) {
     auto& now = classes(cycle);
@@ -220,21 +229,22 @@ class LaneRun {
     for (int s = 0; s < run_.sequences(); ++s) {
       source_.begin(s, cycle);
       run_.set_first(s, source_.first(s));
-      int products = 0;
+      int products = 0, negative = 0;
       for (int e = 0; e < lane_.vec_size(); ++e) {
         const std::int8_t a = source_.activation(s, e, cycle), b = source_.weight(s, e, cycle);
         run_.activations(s)[e] = a;
         run_.weights(s)[e] = b;
         products += a * b;
+        negative += a * b < 0;
       }
-      sums_[index(s)].step(source_.first(s), products);
-      now[index(s)] = static_cast<std::uint8_t>(sums_[index(s)].sum_class());
+      sums_[index(s)].step(cycle == 0 || source_.first(s), products, negative, lane_.vec_size());
+      now[index(s)] = static_cast<std::uint16_t>(sums_[index(s)].sum_class());
     }
   }
 
   void count(int word, int cycle, Counts& counts) {
     const auto& of_step = classes(cycle - lane_.cycles_to(word));
-    for (const std::uint8_t c : of_step) ++counts.trials[c];
+    for (const std::uint16_t c : of_step) ++counts.trials[c];
     run_.find_errors(word, errors_);
     for (const auto& error : errors_) {
       if (error.sequence >= run_.sequences()) break;
@@ -255,7 +265,7 @@ class LaneRun {
   LaneSimulator::Run run_;
   Source source_;
   std::vector<SumState> sums_;
-  std::array<std::vector<std::uint8_t>, kHistory> history_;
+  std::array<std::vector<std::uint16_t>, kHistory> history_;
   std::vector<LaneSimulator::Run::Error> errors_;
   Counts sum_, accumulator_;
   std::vector<std::int64_t> wrong_products_;

@@ -180,6 +180,14 @@ std::int32_t sum_of_products(const OperandTrace& trace, std::int64_t step) {
   return sum;
 }
 
+int negative_products(const OperandTrace& trace, std::int64_t step) {
+  int count = 0;
+  for (int element = 0; element < trace.vec_size; ++element) {
+    count += product(trace, step, element) < 0;
+  }
+  return count;
+}
+
 LaneErrors simulate_errors(const LaneSimulator& lane, const OperandTrace& trace) {
   check_vec_size(trace, index(lane.vec_size()));
   const Pieces pieces = cut(trace, lane.side_by_side());
@@ -256,9 +264,11 @@ LaneErrors predict_products(const LaneModel& model, const OperandTrace& trace, s
 
 void predict_sums(const LaneModel& model, const OperandTrace& trace, std::uint64_t seed,
                   std::vector<StepError>& errors) {
+  if (model.sums.empty()) return;
   SumState state;
   for (std::int64_t step = 0; step < trace.steps(); ++step) {
-    state.step(trace.first[index(step)] || step == 0, sum_of_products(trace, step));
+    state.step(trace.first[index(step)] || step == 0, sum_of_products(trace, step),
+               negative_products(trace, step), trace.vec_size);
     const std::int32_t delta = draw_delta(model.sums[index(state.sum_class())], step, seed);
     if (delta) errors.push_back({step, state.after(), delta});
   }
@@ -343,10 +353,11 @@ LaneErrors flip_independently(const LaneErrors& truth, const OperandTrace& trace
   errors.sum = flip(flip_rates(truth.sum, sum_bits, steps), steps, seed, trace.vec_size,
                     [&](std::int64_t step) { return sum_of_products(trace, step); });
   std::vector<std::int32_t> after;
-  SumState state;
+  std::uint32_t value = 0;
   for (std::int64_t step = 0; step < steps; ++step) {
-    state.step(trace.first[index(step)] || step == 0, sum_of_products(trace, step));
-    after.push_back(state.after());
+    if (trace.first[index(step)]) value = 0;
+    value += static_cast<std::uint32_t>(sum_of_products(trace, step));
+    after.push_back(static_cast<std::int32_t>(value));
   }
   errors.accumulator =
       flip(flip_rates(truth.accumulator, 32, steps), steps, seed, trace.vec_size + 1,

@@ -6,6 +6,7 @@
 
 #include "inure/errors/operand_trace.hpp"
 #include "inure/errors/product_table.hpp"
+#include "inure/errors/sum_class.hpp"
 #include "inure/errors/timing_profile.hpp"
 #include "inure/timing/lane_simulator.hpp"
 
@@ -39,7 +40,7 @@ LaneErrors simulate_errors(const LaneSimulator& lane, const OperandTrace& trace)
 struct LaneModel {
   std::vector<ProductTable::Clock> products;  // by multiplier
   bool negative_activations = true;
-  std::array<SumClass, kSumClasses> sums;
+  std::vector<SumClass> sums;  // [kSumClasses]; none: they do not err
 };
 
 // What a model foresees, step by step: products by table, sums by a draw for their class, as
@@ -51,8 +52,10 @@ LaneErrors predict_errors(const LaneModel& model, const OperandTrace& trace, std
 LaneErrors flip_independently(const LaneErrors& truth, const OperandTrace& trace,
                               std::uint64_t seed);
 
-// The sum of a step's products, and by bit the part of all steps in which a register's was flipped.
+// The sum of a step's products and how many of them are negative; and by bit the part of all steps
+// in which a register's was flipped.
 std::int32_t sum_of_products(const OperandTrace& trace, std::int64_t step);
+int negative_products(const OperandTrace& trace, std::int64_t step);
 std::vector<double> flip_rates(const std::vector<StepError>& errors, int bits, std::int64_t steps);
 
 }  // namespace inure::timing

@@ -10,6 +10,7 @@
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
 #include "inure/base/parallel.hpp"
+#include "inure/errors/sum_class.hpp"
 
 namespace inure {
 namespace {
@@ -136,9 +137,14 @@ TEST_F(TimingProfiles, AreRefusedWithTheReason) {
             }),
             "p: clock of 9800 ps, product 1, class 34: a rate of 0.0002 without deltas");
   EXPECT_EQ(error_after([](TimingProfile& p) {
-              add_class(*p.mutable_clock(0)->mutable_sum(), 16, 0.5, {{1, 1}});
+              p.set_sum_classes(600);
+              add_class(*p.mutable_clock(0)->mutable_sum(), 600, 0.5, {{1, 1}});
             }),
-            "p: clock of 9800 ps, sum, class 16: expected 0 to 15");
+            "p: clock of 9800 ps, sum, class 600: expected 0 to 599");
+  EXPECT_EQ(error_after([](TimingProfile& p) {
+              add_class(*p.mutable_clock(0)->mutable_sum(), 15, 0.5, {{1, 1}});
+            }),
+            "p: clock of 9800 ps: 16 classes of sums; expected 600: characterise the lane again");
 }
 
 TEST_F(TimingProfiles, FindTheirClocks) {

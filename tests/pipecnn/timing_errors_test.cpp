@@ -42,6 +42,7 @@ TimingProfile random_profile(unsigned seed, int vec_size, const Rates& rates) {
   profile.set_critical_ps(1000);
   profile.set_vec_size(vec_size);
   profile.set_negative_activations(rates.negative);
+  profile.set_sum_classes(kSumClasses);
   for (const int bin : {-128, -40, 0, 1, 30}) {
     profile.add_weight_bin(bin);
     if (rates.negative || bin >= 0) profile.add_activation_bin(bin);
@@ -55,7 +56,7 @@ TimingProfile random_profile(unsigned seed, int vec_size, const Rates& rates) {
     for (unsigned id = 0; id < classes; ++id) add_random_class(random, rates.product, id, product);
   }
   for (RegisterProfile* sum : {clock.mutable_sum(), clock.mutable_accumulator()}) {
-    for (unsigned id = 0; id < 16; ++id) add_random_class(random, rates.sum, id, *sum);
+    for (unsigned id = 0; id < kSumClasses; ++id) add_random_class(random, rates.sum, id, *sum);
   }
   return profile;
 }

@@ -43,13 +43,14 @@ class SweepProgram : public testing::Test {
     profile.set_critical_ps(10000);
     profile.set_vec_size(2);
     profile.set_negative_activations(true);
+    profile.set_sum_classes(600);
     profile.add_activation_bin(-128);
     profile.add_weight_bin(-128);
     for (const unsigned period : {9800u, 9500u}) {
       ClockProfile& clock = *profile.add_clock();
       clock.set_period_ps(period);
       clock.add_product(), clock.add_product();
-      for (unsigned id = 0; id < 16; ++id) {
+      for (unsigned id = 0; id < 600; ++id) {
         ErrorClass& what = *clock.mutable_accumulator()->add_error_class();
         what.set_id(id);
         what.set_rate(period == 9800u ? 0.01 : 0.2);

@@ -5,6 +5,7 @@
 
 #include "inure/base/error.hpp"
 #include "inure/base/parallel.hpp"
+#include "inure/errors/sum_class.hpp"
 #include "inure/timing/enumerate.hpp"
 #include "inure/timing/sta.hpp"
 #include "lane.hpp"
@@ -151,29 +152,25 @@ TEST_P(FittedSums, AreWhatTheSimulatorCaptures) {
   const auto operand = [&] {
     return static_cast<std::int8_t>(std::clamp(std::round(normal(random) * 30), -128.0, 127.0));
   };
-  // The accumulator of a step, the sum added to it, and those of the step before, with steps of
-  // before in `older`: two cycles from the ports to the accumulator.
-  struct Step {
-    std::int64_t accumulator = 0, sum = 0;
-  };
-  Step older, before, now;
+  SumState older, before, now;  // of this cycle's operands and those of one and two cycles ago
   double foreseen = 0, wrong = 0;
   constexpr int kCycles = 8000, kSteps = 100;
   for (int cycle = 0; cycle < kCycles; ++cycle) {
     Operands operands;
     operands.first = cycle % kSteps == 0;
-    Step next;
+    int sum = 0, negative = 0;
     for (std::size_t e = 0; e < kVecSize; ++e) {
       operands.a[e] = cycle / 1000 % 2 ? operand() : std::max<std::int8_t>(operand(), 0);
       operands.b[e] = operand();
-      next.sum += operands.a[e] * operands.b[e];
+      sum += operands.a[e] * operands.b[e];
+      negative += operands.a[e] * operands.b[e] < 0;
     }
-    next.accumulator = operands.first ? 0 : now.accumulator + now.sum;
+    older = before;
+    before = now;
+    now.step(operands.first, sum, negative, kVecSize);
     lane.cycle(operands);
-    if (cycle >= 2 && (cycle - 2) % kSteps != 0) {  // what is captured now is of step cycle - 2
-      const std::uint32_t id =
-          static_cast<std::uint32_t>((before.accumulator < 0) * 8 + (before.sum < 0) * 4 +
-                                     (older.accumulator < 0) * 2 + (older.sum < 0));
+    if (cycle >= 2) {  // two cycles from the ports to the accumulator
+      const auto id = static_cast<std::uint32_t>(older.sum_class());
       if (classes.count(id)) foreseen += classes[id]->rate();
       const auto settled = lane.simulator.settled();
       bool errs = false;
@@ -182,9 +179,6 @@ TEST_P(FittedSums, AreWhatTheSimulatorCaptures) {
       }
       wrong += errs;
     }
-    older = before;
-    before = now;
-    now = next;
   }
   std::printf("at %d ps: %.2e wrong, %.2e foreseen\n", at, wrong / kCycles, foreseen / kCycles);
   // The operands differ, and the classes do not hold all that matters: not closer than this.

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "inure/errors/timing_profile.pb.h"
+
+// Errors of a lane's sum and accumulator by classes of steps (timing_profile.proto).
+namespace inure {
+
+// What makes a sum late, and so makes a class:
+//   - the step: an output's first one (the old accumulator is masked away), its second, a later
+//   one;
+//   - how many of the products are negative, now and in the step before: their sign extensions
+//     change all upper bits of the adders;
+//   - the signs of accumulator and sum and, where they differ, where the carry chain through the
+//     upper bits begins: at the highest bit in which the two agree.
+inline constexpr int kSumPhases = 3, kNegativeLevels = 5, kSumChains = 8;
+inline constexpr int kSumClasses = kSumPhases * kNegativeLevels * kNegativeLevels * kSumChains;
+
+// Of `negative` products of vec_size: 0 for none, else 1 to 4, the quarter.
+constexpr int negative_level(int negative, int vec_size) {
+  return (negative * (kNegativeLevels - 1) + vec_size - 1) / vec_size;
+}
+
+// 0, 1: both not negative, both negative. Else by the lowest bit of the chain, below 9, below 12 or
+// above: 2 to 4 where the sum is the negative one, 5 to 7 where the accumulator is.
+constexpr int sum_chain(std::int32_t accumulator, std::int32_t sum) {
+  const auto differ = static_cast<std::uint32_t>(accumulator ^ sum);
+  const int negative = accumulator < 0;
+  if (differ >> 31 == 0) return negative;
+  const int chain = 32 - std::countl_one(differ);
+  return 2 + 3 * negative + (chain >= 9) + (chain >= 12);
+}
+
+// `sum`, of products of which this many are negative, is added to `accumulator`; step counts from
+// an output's first one. Levels as above.
+constexpr int sum_class(int step, std::int32_t accumulator, std::int32_t sum, int level_before,
+                        int level) {
+  return ((std::min(step, kSumPhases - 1) * kNegativeLevels + level_before) * kNegativeLevels +
+          level) *
+             kSumChains +
+         sum_chain(accumulator, sum);
+}
+
+// The right sums of a lane, step by step, modulo 2^32.
+struct SumState {
+  std::int32_t accumulator = 0, sum = 0;
+  int step_of_output = -1, level = 0, level_before = 0;
+
+  // negative: of the step's products.
+  void step(bool first, std::int32_t next_sum, int negative, int vec_size) {
+    accumulator = first ? 0 : after();
+    level_before = first ? 0 : level;
+    step_of_output = first ? 0 : step_of_output + 1;
+    sum = next_sum;
+    level = negative_level(negative, vec_size);
+  }
+  // What the accumulator should hold after the step.
+  std::int32_t after() const {
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(accumulator) +
+                                     static_cast<std::uint32_t>(sum));
+  }
+  int sum_class() const {
+    return inure::sum_class(step_of_output, accumulator, sum, level_before, level);
+  }
+};
+
+struct SumClass {
+  double rate = 0;
+  // Ascending by delta: P(delta of an error <= this one); the last is 1.
+  std::vector<std::pair<std::int32_t, double>> deltas;
+};
+
+// The errors of the register `sum` and of the accumulator as one, which both add a delta to the
+// accumulator. P = 1 - (1 - p1)(1 - p2); the deltas are mixed by their rates (that both err in one
+// step counts as one of the two). [kSumClasses]
+std::vector<SumClass> sum_classes(const TimingProfile& profile, int clock);
+
+}  // namespace inure
