@@ -308,6 +308,7 @@ std::vector<int> sorted_pairs(const Enumeration& what) {
 
 EnumeratedProducts enumerate_products(const Netlist& netlist, const Multiplier& multiplier,
                                       const Enumeration& what, const fs::path& cache) {
+  if (what.periods_ps.empty()) fail("product table: no clock period is given; expected some");
   const std::vector<int> pairs = sorted_pairs(what);
   const MultiplierStep step(netlist, multiplier, what.periods_ps);
   const StaticTiming timing = analyse(netlist);

@@ -23,11 +23,13 @@ struct EnumeratedProducts {
   bool cached = false;         // it was there already
 };
 
-// All errors of a multiplier at these clock periods, found by trying every change of operands. On
-// all threads; the result does not depend on their number. The table is kept in `cache` (made if it
-// is missing) under a hash of the circuit and of what was asked; an enumeration that is cut off
-// goes on where it was, by parts of 4096 pairs. Transport delays, as TimingSimulator has without a
-// glitch filter: with one, what is captured may depend on older operands too.
+// All errors of a multiplier at these clock periods, found by trying every change of operands, but
+// for those to a product which is never late (late_bound.hpp: at sensible clocks nineteen of twenty
+// and more). On all threads; the result does not depend on their number. The table is kept in
+// `cache` (made if it is missing) under a hash of the circuit and of what was asked; an enumeration
+// that is cut off goes on where it was, by parts of 4096 pairs. Transport delays, as
+// TimingSimulator has without a glitch filter: with one, what is captured may depend on older
+// operands too.
 //
 // Throws Error as MultiplierStep does, and where a clock has more exceptions than a table can
 // sensibly hold (2^28).

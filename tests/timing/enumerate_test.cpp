@@ -143,6 +143,7 @@ class Enumerations : public EnumeratedLane {};
 TEST_P(Enumerations, AreKeptAndGoOnWhereTheyWere) {
   Enumeration what{"a test", periods(3, {1e-3, 1e-2}), false, {}};
   for (int i = 0; i < 5000; ++i) what.weight_pairs.push_back(i * 13);
+  const std::vector<int> first_periods = what.periods_ps;
   set_threads(1);
   const auto first = enumerate_products(netlist_, multiplier(3), what, cache_.path);
   EXPECT_FALSE(first.cached);
@@ -177,6 +178,10 @@ TEST_P(Enumerations, AreKeptAndGoOnWhereTheyWere) {
   what.weight_pairs = {65536};
   EXPECT_EQ(error_of([&] { enumerate_products(netlist_, multiplier(3), what, cache_.path); }),
             "product table: weight pair 65536; expected 0 to 65535");
+  what.periods_ps.clear();
+  EXPECT_EQ(error_of([&] { enumerate_products(netlist_, multiplier(3), what, cache_.path); }),
+            "product table: no clock period is given; expected some");
+  what.periods_ps = first_periods;
   Multiplier crossed = multiplier(3);
   std::swap(crossed.product[0], crossed.product[15]);
   what.weight_pairs = {0};
