@@ -63,11 +63,14 @@ void ExceptionSet::sort_by_activations() const {
   }
   // Each is where its successor begins now.
   first.insert(first.begin(), 0);
+  is_sorted_.store(true, std::memory_order_release);
 }
 
 std::span<const ExceptionSet::OfActivations> ExceptionSet::of_activations(unsigned activations,
                                                                           int largest) const {
-  std::call_once(sorted_, [this] { sort_by_activations(); });
+  if (!is_sorted_.load(std::memory_order_acquire)) {
+    std::call_once(sorted_, [this] { sort_by_activations(); });
+  }
   const std::size_t at = std::size_t{key(activations)} * kMagnitudes;
   const unsigned magnitude = static_cast<unsigned>(largest) / (128 / kMagnitudes);
   return {by_activations_.data() + first_of_activations_[at],

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <span>
@@ -64,6 +65,7 @@ class ExceptionSet {
   static constexpr unsigned kMagnitudes = 8;
   void sort_by_activations() const;
   mutable std::once_flag sorted_;
+  mutable std::atomic<bool> is_sorted_ = false;  // cheaper to ask
   mutable std::vector<OfActivations> by_activations_;
   mutable std::vector<std::uint32_t> first_of_activations_;
 };

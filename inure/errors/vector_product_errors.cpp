@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "inure/base/clones.hpp"
 #include "inure/base/parallel.hpp"
+#include "inure/errors/vector_weights.hpp"
 
 // In one step of a multiplier every image's pair of activations meets every channel's pair of
 // weights. Each side is grouped by pair. The exceptions of the pairs of the smaller side are gone
@@ -69,16 +69,13 @@ class Group {
   std::size_t distinct_ = 0;
 };
 
-INURE_CLONES
-int join_weights(const std::int8_t* before, const std::int8_t* now, int count,
-                 std::uint16_t* pairs) {
-  int largest = 0;
-  for (int c = 0; c < count; ++c) {
-    const int b = before[c * 4], n = now[c * 4];
-    pairs[c] = static_cast<std::uint16_t>((b & 255) << 8 | (n & 255));
-    largest = std::max(largest, std::max(b ^ b >> 7, n ^ n >> 7));
+std::vector<int> erring_multipliers(const TimingLanes& lanes) {
+  std::vector<int> multipliers;
+  for (int v = 0; v < lanes.vec_size; ++v) {
+    const auto errs = [&](const auto& lane) { return lane.products[v]->size() > 0; };
+    if (std::any_of(lanes.lanes.begin(), lanes.lanes.end(), errs)) multipliers.push_back(v);
   }
-  return largest;
+  return multipliers;
 }
 
 class VectorErrors {
@@ -90,12 +87,10 @@ class VectorErrors {
         strips_(strips),
         g_(*batch.geometry),
         first_(strips[0].first_channel),
-        sums_(sums) {
-    for (const LaneOperands& strip : strips_) channels_ += strip.channels;
-    for (int v = 0; v < g_.vec_size; ++v) {
-      const auto errs = [&](const auto& lane) { return lane.products[v]->size() > 0; };
-      if (std::any_of(lanes.lanes.begin(), lanes.lanes.end(), errs)) multipliers_.push_back(v);
-    }
+        sums_(sums),
+        multipliers_(erring_multipliers(lanes)),
+        weights_(batch, strips, multipliers_),
+        channels_(weights_.channels()) {
     channels_of_lane_.resize(lanes.lanes.size());
     streamed_.resize(lanes.lanes.size());
     for (int c = 0; c < channels_; ++c) {
@@ -107,75 +102,67 @@ class VectorErrors {
   }
 
   void run() {
-    load_first_weights();
+    weights_.load_first();
     add_block(0, 1);
     for (int step = 1; step < g_.steps; step += kBlockSteps) {
       const int end = std::min(step + kBlockSteps, g_.steps);
-      load_weights(step, end);
+      weights_.load(step, end);
       add_block(step, end);
     }
   }
 
  private:
-  // The weights of the steps have been loaded.
+  // All images' lists of exceptions for one multiplier of one step and one kind of lane.
+  struct Meeting {
+    std::size_t first, end;  // in lists_
+    std::size_t exceptions;
+    const std::vector<std::uint32_t>* channels;  // of the lanes
+    const std::uint16_t* weights;                // their pairs, by channel
+  };
+  struct Images {  // of one pair of activations
+    std::uint16_t pair;
+    std::size_t first, end;  // in image_numbers_
+  };
+  struct Listed {
+    Images images;
+    std::span<const Exception> list;
+  };
+
+  // The weights of the steps have been loaded. All lists first: they are on their way from memory
+  // while those before are used.
   void add_block(int first, int end) {
-    weights_ = weight_pairs_.data();
-    const int* largest = largest_.data();
+    meetings_.clear();
+    lists_.clear();
+    image_numbers_.clear();
+    std::size_t row = 0;
     for (int step = first; step < end; ++step) {
       for (const int v : multipliers_) {
         load_activations((step == 0 ? g_.steps - 1 : step - 1) * g_.vec_size + v,
                          step * g_.vec_size + v);
         for (std::size_t lane = 0; lane < lanes_.lanes.size(); ++lane) {
-          const auto& channels = (step == 0 ? streamed_ : channels_of_lane_)[lane];
-          join(*lanes_.lanes[lane].products[v], channels, *largest);
+          Meeting meeting{lists_.size(), 0, 0, nullptr, weights_.row(row)};
+          meeting.channels = &(step == 0 ? streamed_ : channels_of_lane_)[lane];
+          add_lists(*lanes_.lanes[lane].products[v], weights_.largest(row), meeting);
+          if (meeting.exceptions > 0) meetings_.push_back(meeting);
         }
-        weights_ += channels_;
-        ++largest;
+        ++row;
       }
     }
+    for (const Meeting& meeting : meetings_) join(meeting);
   }
 
-  // Of the first step, which follows the last one of the lane's channel before.
-  void load_first_weights() {
-    weight_pairs_.resize(multipliers_.size() * channels_);
-    largest_.assign(multipliers_.size(), 127);
-    std::uint16_t* pairs = weight_pairs_.data();
-    for (const int v : multipliers_) {
-      for (int c = 0; c < channels_; ++c, ++pairs) {
-        const int m = first_ + c;
-        if (m % g_.out_per_group < g_.lane_num) continue;
-        *pairs = static_cast<std::uint16_t>(ProductTable::pair(
-            weight(m - g_.lane_num, (g_.steps - 1) * g_.vec_size + v), weight(m, v)));
+  void add_lists(const ExceptionSet& set, int largest, Meeting& meeting) {
+    for (const Images& images : images_) {
+      const std::span<const Exception> list = set.of_activations(images.pair, largest);
+      if (list.empty()) continue;
+      constexpr std::size_t kLine = 64 / sizeof(Exception), kLines = 12;
+      for (std::size_t i = 0; i < std::min(list.size(), kLines * kLine); i += kLine) {
+        __builtin_prefetch(&list[i], 0, 2);
       }
+      lists_.push_back({images, list});
+      meeting.exceptions += list.size();
     }
-  }
-
-  void load_weights(int step, int end) {
-    const std::size_t rows = (end - step) * multipliers_.size();
-    weight_pairs_.resize(rows * channels_);
-    largest_.assign(rows, 0);
-    for (const LaneOperands& strip : strips_) {
-      std::uint16_t* pairs = weight_pairs_.data() + strip.first_channel - first_;
-      for (std::size_t row = 0; row < rows; ++row, pairs += channels_) {
-        const int s = step + static_cast<int>(row / multipliers_.size());
-        const int tap = s * g_.vec_size + multipliers_[row % multipliers_.size()];
-        const int largest = join_weights(weights(strip, tap - g_.vec_size), weights(strip, tap),
-                                         strip.channels, pairs);
-        largest_[row] = std::max(largest_[row], largest);
-      }
-    }
-  }
-
-  int weight(int channel, int tap) const {
-    const int group = channel / g_.out_per_group, i = channel % g_.out_per_group;
-    const std::size_t strips = batch_.strips.size() / batch_.groups();
-    const LaneOperands& strip = batch_.strips[group * strips + i / LaneGeometry::kStripChannels];
-    return weights(strip, tap)[i % LaneGeometry::kStripChannels * 4];
-  }
-
-  const std::int8_t* weights(const LaneOperands& strip, int tap) const {
-    static constexpr std::int8_t kZeros[LaneGeometry::kStripChannels * 4] = {};
-    return strip.tap_activation[tap] < 0 ? kZeros : strip.weights + strip.tap_weight[tap];
+    meeting.end = lists_.size();
   }
 
   void load_activations(int tap_before, int tap) {
@@ -183,65 +170,73 @@ class VectorErrors {
     const std::int32_t before = offsets[tap_before], now = offsets[tap];
     const std::int64_t image =
         std::int64_t{batch_.groups()} * batch_.height * batch_.width * g_.group_channels;
-    images_.reset(batch_.images);
+    images_by_pair_.reset(batch_.images);
     for (int n = 0; n < batch_.images; ++n) {
       const std::uint8_t* base = strips_[0].activations + n * image;
       const unsigned pair =
           ((before < 0 ? 128u : base[before]) << 8 | (now < 0 ? 128u : base[now])) ^ 0x8080u;
-      images_.add(static_cast<std::uint16_t>(pair), n);
+      images_by_pair_.add(static_cast<std::uint16_t>(pair), n);
+    }
+    images_.clear();
+    for (const std::uint16_t pair : images_by_pair_.pairs()) {
+      const std::size_t first = image_numbers_.size();
+      images_by_pair_.each(pair, [&](std::uint32_t n) { image_numbers_.push_back(n); });
+      images_.push_back({pair, first, image_numbers_.size()});
     }
   }
 
-  // Adds the deltas of one multiplier and one kind of lane.
-  void join(const ExceptionSet& set, const std::vector<std::uint32_t>& channels, int largest) {
-    std::size_t exceptions = 0;
-    lists_.clear();
-    for (const std::uint16_t pair : images_.pairs()) {
-      const std::span<const Exception> list = set.of_activations(pair, largest);
-      if (list.empty()) continue;
-      __builtin_prefetch(list.data());
-      lists_.push_back({pair, list});
-      exceptions += list.size();
-    }
-    if (lists_.empty()) return;
-    exceptions_.resize(exceptions + 1);
-    found_.resize(channels.size() + 1);
-    const bool thin = channels.size() * 2 > exceptions;
+  // Adds the deltas.
+  void join(const Meeting& meeting) {
+    const std::vector<std::uint32_t>& channels = *meeting.channels;
+    lists_now_ = std::span(lists_).subspan(meeting.first, meeting.end - meeting.first);
+    pairs_now_ = meeting.weights;
     channels_by_pair_.reset(channels_);
-    if (thin) {
-      mark_lists(1);
-      pairs_.resize(channels.size());
-      for (std::size_t i = 0; i < channels.size(); ++i) pairs_[i] = weights_[channels[i]];
-      const std::uint32_t n =
-          find_marked(pairs_.data(), static_cast<std::uint32_t>(channels.size()), marked_.data(),
-                      found_.data());
-      mark_lists(0);
-      for (std::uint32_t i = 0; i < n; ++i) {
-        const std::uint32_t c = channels[found_[i]];
-        channels_by_pair_.add(weights_[c], c);
-      }
+    if (channels.size() * 2 > meeting.exceptions) {
+      group_some(channels);
     } else {
-      for (const std::uint32_t c : channels) channels_by_pair_.add(weights_[c], c);
+      for (const std::uint32_t c : channels) channels_by_pair_.add(pairs_now_[c], c);
     }
+    exceptions_.resize(std::max(exceptions_.size(), meeting.exceptions + 1));
     for (const std::uint16_t pair : channels_by_pair_.pairs()) marked_[pair] = 1;
-    for (const auto& [pair, list] : lists_) {
-      const std::uint32_t n = find_marked(list, marked_.data(), exceptions_.data());
-      for (std::uint32_t i = 0; i < n; ++i) add(pair, exceptions_[i]);
+    for (const Listed& listed : lists_now_) {
+      const std::uint32_t n = find_marked(listed.list, marked_.data(), exceptions_.data());
+      for (std::uint32_t i = 0; i < n; ++i) add(listed.images, exceptions_[i]);
     }
     for (const std::uint16_t pair : channels_by_pair_.pairs()) marked_[pair] = 0;
   }
 
-  void add(unsigned activations, const Exception& e) {
+  // Where channels are many, only those that err.
+  void group_some(const std::vector<std::uint32_t>& channels) {
+    const std::uint16_t* pairs = pairs_now_;
+    if (lanes_.lanes.size() > 1 || channels.size() < static_cast<std::size_t>(channels_)) {
+      pairs_.resize(channels.size());
+      for (std::size_t i = 0; i < channels.size(); ++i) pairs_[i] = pairs_now_[channels[i]];
+      pairs = pairs_.data();
+    }
+    found_.resize(channels.size() + 1);
+    mark_lists(1);
+    const std::uint32_t n = find_marked(pairs, static_cast<std::uint32_t>(channels.size()),
+                                        marked_.data(), found_.data());
+    mark_lists(0);
+    for (std::uint32_t i = 0; i < n; ++i) {
+      const std::uint32_t c = channels[found_[i]];
+      channels_by_pair_.add(pairs_now_[c], c);
+    }
+  }
+
+  void add(const Images& images, const Exception& e) {
     const auto delta =
-        static_cast<std::uint32_t>(ExceptionSet::signed_delta(activations, e.weights, e.delta));
+        static_cast<std::uint32_t>(ExceptionSet::signed_delta(images.pair, e.weights, e.delta));
     channels_by_pair_.each(e.weights, [&](std::uint32_t c) {
       std::uint32_t* sum = sums_ + first_ + c;
-      images_.each(activations, [&](std::size_t image) { sum[image * g_.channels] += delta; });
+      for (std::size_t i = images.first; i < images.end; ++i) {
+        sum[std::size_t{image_numbers_[i]} * g_.channels] += delta;
+      }
     });
   }
 
   void mark_lists(std::uint8_t mark) {
-    for (const Listed& listed : lists_) {
+    for (const Listed& listed : lists_now_) {
       for (const Exception& e : listed.list) marked_[e.weights] = mark;
     }
   }
@@ -253,20 +248,22 @@ class VectorErrors {
   const int first_;  // channel
   std::uint32_t* sums_;
 
-  int channels_ = 0;              // of the strips
-  std::vector<int> multipliers_;  // that err
+  const std::vector<int> multipliers_;  // that err
+  VectorWeights weights_;
+  const int channels_;  // of the strips
   std::vector<std::vector<std::uint32_t>> channels_of_lane_;
   std::vector<std::vector<std::uint32_t>> streamed_;  // those of the first step
-  std::vector<std::uint16_t> weight_pairs_;           // of a block: [step][multiplier][channel]
-  std::vector<int> largest_;  // [step][multiplier]: of the magnitudes of the weights
 
-  struct Listed {
-    std::uint16_t pair;
-    std::span<const Exception> list;
-  };
-  const std::uint16_t* weights_ = nullptr;
-  Group images_, channels_by_pair_;
+  std::vector<Meeting> meetings_;
   std::vector<Listed> lists_;
+  std::vector<std::uint32_t> image_numbers_;
+  std::vector<Images> images_;
+  Group images_by_pair_;
+
+  // Of the present meeting.
+  std::span<const Listed> lists_now_;
+  const std::uint16_t* pairs_now_ = nullptr;  // of weights, by channel
+  Group channels_by_pair_;
   std::vector<std::uint8_t> marked_ = std::vector<std::uint8_t>(kPairs);
   std::vector<std::uint16_t> pairs_;
   std::vector<std::uint32_t> found_;
