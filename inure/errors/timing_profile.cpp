@@ -3,6 +3,7 @@
 #include <google/protobuf/text_format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <set>
 
@@ -11,6 +12,7 @@
 #include "inure/base/file.hpp"
 #include "inure/base/parallel.hpp"
 #include "inure/base/random.hpp"
+#include "inure/errors/product_tree.hpp"
 #include "inure/errors/sum_class.hpp"
 
 namespace inure {
@@ -93,8 +95,13 @@ void check_profile(const TimingProfile& profile, const std::string& name) {
            profile.vec_size());
     }
     for (int i = 0; i < clock.product_size(); ++i) {
-      check_register(clock.product(i), pairs * pairs, true,
-                     fmt::format("{}, product {}", where, i));
+      const std::string product = fmt::format("{}, product {}", where, i);
+      std::uint64_t classes = pairs * pairs;
+      if (const auto& split = clock.product(i).split(); !split.empty()) {
+        classes = static_cast<std::uint64_t>(
+            ProductTree(std::span(split.data(), index(split.size())), product).leaves());
+      }
+      check_register(clock.product(i), classes, true, product);
     }
     const bool sums = clock.sum().error_class_size() + clock.accumulator().error_class_size() > 0;
     if (sums && profile.sum_classes() != kSumClasses) {
@@ -211,6 +218,14 @@ class ProductDraw {
     return sum;
   }
 
+  struct Weights {
+    const ProductDraw& all;
+    int before;
+    void draw(int b, RandomStream random, std::vector<ProductTable::Exception>& out) const {
+      all.draw(before, b, random, out);
+    }
+  };
+
   // Appends the exceptions of one weight pair, sorted.
   void draw(int b_before, int b, RandomStream random,
             std::vector<ProductTable::Exception>& out) const {
@@ -289,31 +304,32 @@ std::uint64_t expansion_seed(const TimingProfile& profile, std::uint32_t period,
 
 }  // namespace
 
-ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int multiplier) {
-  const ClockProfile& what = profile.clock(clock);
-  const ProductDraw draw(profile, what.product(multiplier));
-  if (draw.expected() > static_cast<double>(kMaxExceptions)) {
-    fail(
-        "timing profile of {}: multiplier {} at {} ps has about {:.2g} wrong products, {} at most "
-        "are possible; choose a longer clock period",
-        profile.design(), multiplier, what.period_ps(), draw.expected(), kMaxExceptions);
-  }
+namespace {
+
+// Draws the exceptions of all pairs of weights. weights(b_before) is asked for once for each
+// b_before; its draw(b, random, out) appends those of a pair.
+template <typename Weights>
+ProductTable::Clock expand(std::uint64_t seed, const std::string& where, const Weights& weights) {
   constexpr std::int64_t kWeights = 256;
-  const std::uint64_t seed = expansion_seed(profile, what.period_ps(), multiplier);
   std::vector<std::vector<ProductTable::Exception>> parts(kWeights);  // by b_before
   ProductTable::Clock expanded;
-  expanded.period_ps = static_cast<int>(what.period_ps());
   expanded.first.resize(ProductTable::kPairs + 1);
+  std::atomic<std::uint64_t> count = 0;
   parallel_for(kWeights, [&](std::int64_t before) {
     auto& part = parts[static_cast<std::size_t>(before)];
-    for (int now = 0; now < kWeights; ++now) {
+    auto of_before = weights(static_cast<std::int8_t>(before));
+    for (int now = 0; now < kWeights && count <= kMaxExceptions; ++now) {
       const int pair = static_cast<int>(before) << 8 | now;
       const std::size_t first = part.size();
       const RandomStream random(seed, RandomPurpose::kErrors, static_cast<std::uint32_t>(pair), 0);
-      draw.draw(static_cast<std::int8_t>(before), static_cast<std::int8_t>(now), random, part);
+      of_before.draw(static_cast<std::int8_t>(now), random, part);
       expanded.first[index(pair + 1)] = part.size() - first;
+      count += part.size() - first;
     }
   });
+  if (count > kMaxExceptions) {
+    fail("{} has more than {} wrong products; choose a longer clock period", where, kMaxExceptions);
+  }
   for (std::size_t i = 1; i < expanded.first.size(); ++i) {
     expanded.first[i] += expanded.first[i - 1];
   }
@@ -322,6 +338,32 @@ ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int
     expanded.exceptions.insert(expanded.exceptions.end(), part.begin(), part.end());
     part = {};
   }
+  return expanded;
+}
+
+}  // namespace
+
+ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int multiplier) {
+  const ClockProfile& what = profile.clock(clock);
+  const RegisterProfile& product = what.product(multiplier);
+  const std::uint64_t seed = expansion_seed(profile, what.period_ps(), multiplier);
+  const std::string where = fmt::format("timing profile of {}: multiplier {} at {} ps",
+                                        profile.design(), multiplier, what.period_ps());
+  ProductTable::Clock expanded;
+  if (product.split().empty()) {
+    const ProductDraw draw(profile, product);
+    if (draw.expected() > static_cast<double>(kMaxExceptions)) {
+      fail(
+          "{} has about {:.2g} wrong products, {} at most are possible; choose a longer clock "
+          "period",
+          where, draw.expected(), kMaxExceptions);
+    }
+    expanded = expand(seed, where, [&](int before) { return ProductDraw::Weights{draw, before}; });
+  } else {
+    const TreeDraw draw(product, profile.negative_activations());
+    expanded = expand(seed, where, [&](int before) { return TreeDraw::Weights(draw, before); });
+  }
+  expanded.period_ps = static_cast<int>(what.period_ps());
   return expanded;
 }
 

@@ -18,8 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Of a profile at effort 1: pairs of weights for each pair of bins, cycles of the lane.
-constexpr int kWeightPairs = 1024, kCycles = 2000;
+// Of a profile at effort 1: changes of a multiplier's operands, cycles of the lane.
+constexpr int kTransitions = 1 << 25, kCycles = 2000;
 // The scan for clocks: a step of an FPGA's errors is narrow, cells' errors rise slowly (and take a
 // hundred times as long to simulate).
 struct Scan {
@@ -28,7 +28,7 @@ struct Scan {
 constexpr Scan kScanHx8k = {100, 64}, kScanOsu018 = {150, 20};
 constexpr double kFirstErrors = 1e-5, kCollapse = 0.1, kFastestClock = 1.9;
 constexpr int kFewestClocks = 8, kMostClocks = 10;
-constexpr int kProfileVersion = 1;  // of the fit: results of others in the cache are not taken
+constexpr int kProfileVersion = 2;  // of the fit: results of others in the cache are not taken
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
@@ -215,9 +215,10 @@ std::uint64_t hash_traces(const std::vector<OperandTrace>& traces) {
 
 std::string operands_of(const Characterization& what) {
   return fmt::format(
-      "products: a stratified sample, {} pairs of weights a pair of bins, activations {}; sums: {} "
-      "cycles of some thousand sequences of {} operands",
-      std::lround(what.effort * kWeightPairs),
+      "products: {} synthetic changes of operands, activations {}; sums: {} cycles of some "
+      "thousand "
+      "sequences of {} operands",
+      std::lround(what.effort * kTransitions),
       what.negative_activations ? "-128 to 127" : "0 to 127", std::lround(what.effort * kCycles),
       what.traces.empty()
           ? "synthetic"
@@ -239,10 +240,8 @@ TimingProfile header(const Characterization& what, const Circuit& circuit) {
   profile.set_vec_size(static_cast<std::uint32_t>(circuit.vec_size));
   profile.set_negative_activations(what.negative_activations);
   profile.set_sum_classes(kSumClasses);
-  for (const int bin : default_activation_bins(what.negative_activations)) {
-    profile.add_activation_bin(bin);
-  }
-  for (const int bin : default_weight_bins()) profile.add_weight_bin(bin);
+  profile.add_activation_bin(what.negative_activations ? -128 : 0);
+  profile.add_weight_bin(-128);
   return profile;
 }
 
@@ -253,9 +252,7 @@ void add_products(const Characterization& what, const Circuit& circuit, TimingPr
     fit.periods_ps.push_back(static_cast<int>(clock.period_ps()));
   }
   fit.negative_activations = what.negative_activations;
-  fit.activation_bins.assign(profile.activation_bin().begin(), profile.activation_bin().end());
-  fit.weight_bins.assign(profile.weight_bin().begin(), profile.weight_bin().end());
-  fit.weight_pairs = std::max(4, static_cast<int>(what.effort * kWeightPairs));
+  fit.transitions = std::max<std::int64_t>(1 << 18, std::llround(what.effort * kTransitions));
   for (int e = 0; e < circuit.vec_size; ++e) {
     auto by_period =
         fit_products(circuit.netlist, lane_multiplier(circuit.netlist, circuit.vec_size, e), fit);

@@ -3,202 +3,279 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <unordered_map>
+#include <map>
+#include <queue>
 
 #include "inure/base/parallel.hpp"
 #include "inure/base/random.hpp"
+#include "inure/errors/product_tree.hpp"
 
 namespace inure::timing {
 namespace {
 
 constexpr int kProductBits = Multiplier::kProductBits, kOperandBits = Multiplier::kOperandBits;
-constexpr int kLanesOfPair = StepSimulator::kLanes;  // changes of activations for a pair of weights
+constexpr int kLanesOfPair = 256;  // changes of activations for a pair of weights
 constexpr int kPairsOfRun = MultiplierStep::kLanes / kLanesOfPair;
+constexpr int kRunsOfTask = 32;
+constexpr std::uint32_t kRightKept =
+    32;  // of so many right products one is kept, and counts as all
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
-// Draws values of one bin by operand_density, from the bits of a random word.
-class BinDraw {
- public:
-  BinDraw(int lowest, int highest) {
-    std::vector<double> up_to;
-    double sum = 0;
-    for (int value = lowest; value <= highest; ++value) up_to.push_back(sum += density(value));
-    int value = lowest;
-    for (std::size_t i = 0; i < values_.size(); ++i) {
-      const double part = (static_cast<double>(i) + 0.5) / kSteps * sum;
-      while (value < highest && up_to[index(value - lowest)] < part) ++value;
-      values_[i] = static_cast<std::int8_t>(value);
-    }
-  }
-
-  int draw(std::uint32_t random16) const { return values_[random16 & 0xFFFF]; }
-
- private:
-  static constexpr int kSteps = 65536;
-  static double density(int value) { return operand_density(value); }
-  std::array<std::int8_t, kSteps> values_;
+struct Sample {
+  ProductTree::Tests tests;
+  std::int32_t delta = 0;  // 0: right
 };
+using Samples = std::vector<Sample>;
 
-std::vector<BinDraw> bin_draws(const std::vector<int>& bins) {
-  std::vector<BinDraw> draws;
-  for (std::size_t i = 0; i < bins.size(); ++i) {
-    draws.emplace_back(bins[i], i + 1 < bins.size() ? bins[i + 1] - 1 : 127);
-  }
-  return draws;
-}
-
-// What was seen of a pair of weight bins: by period and pair of activation bins.
-struct Seen {
-  using Deltas = std::unordered_map<std::int32_t, std::uint32_t>;
-  std::vector<std::uint64_t> trials;        // by pair of activation bins
-  std::vector<std::vector<Deltas>> deltas;  // [period][pair of activation bins]
-};
-
+// Runs of the multiplier on operands as networks have them.
 class Sampler {
  public:
-  Sampler(const MultiplierStep& step, const ProductFit& fit)
+  Sampler(const MultiplierStep& step, bool negative_activations, std::uint32_t task)
       : step_(step),
-        fit_(fit),
-        activations_(bin_draws(fit.activation_bins)),
-        weights_(bin_draws(fit.weight_bins)),
-        classes_(activations_.size() * activations_.size()) {
-    for (std::size_t lane = 0; lane < kLanesOfPair; ++lane) {
-      class_of_lane_.push_back(lane * classes_ / kLanesOfPair);
-    }
-  }
+        run_(step),
+        negative_(negative_activations),
+        random_(kSeed, RandomPurpose::kErrors, task, 0) {}
 
-  Seen sample(std::size_t weight_bins) const {
-    Seen seen{std::vector<std::uint64_t>(classes_),
-              std::vector(index(step_.periods()), std::vector<Seen::Deltas>(classes_))};
-    MultiplierStep::Run run(step_);
-    RandomStream random(kSeed, RandomPurpose::kErrors, static_cast<std::uint32_t>(weight_bins), 0);
-    for (int pair = 0; pair < fit_.weight_pairs; pair += kPairsOfRun) {
-      std::array<int, kPairsOfRun> b{};
-      for (int part = 0; part < kPairsOfRun; ++part) {
-        b[index(part)] = set_operands(run, part, weight_bins, random);
+  // Appends to the samples of each period.
+  void sample(std::vector<Samples>& samples) {
+    draw_operands();
+    for (int bit = 0; bit < kOperandBits; ++bit) {
+      for (const auto operand : {MultiplierStep::kPreviousActivation, MultiplierStep::kActivation,
+                                 MultiplierStep::kPreviousWeight, MultiplierStep::kWeight}) {
+        MultiplierStep::Block& lanes = run_.input(operand, bit);
+        lanes.fill(0);
+        for (std::size_t lane = 0; lane < operands_.size(); ++lane) {
+          lanes[lane / 64] |= static_cast<std::uint64_t>(operands_[lane][operand] >> bit & 1)
+                              << lane % 64;
+        }
       }
-      run.run();
-      for (const std::size_t c : class_of_lane_) seen.trials[c] += kPairsOfRun;
-      for (int p = 0; p < step_.periods(); ++p) collect(run, p, seen.deltas[index(p)]);
     }
-    return seen;
+    run_.run();
+    for (int p = 0; p < step_.periods(); ++p) collect(p, samples[index(p)]);
   }
 
  private:
   static constexpr std::uint64_t kSeed = 0x70726F64756374u;
 
-  // The lanes of one pair of weights.
-  int set_operands(MultiplierStep::Run& run, int part, std::size_t weight_bins,
-                   RandomStream& random) const {
-    const int b_before = weights_[weight_bins / weights_.size()].draw(random.next() >> 16);
-    const int b = weights_[weight_bins % weights_.size()].draw(random.next() >> 16);
-    const std::size_t first = index(part) * kLanesOfPair / 64;
-    for (std::size_t word = 0; word < kLanesOfPair / 64; ++word) {
-      std::uint64_t before[kOperandBits] = {}, now[kOperandBits] = {};
-      for (std::size_t i = 0; i < 64; ++i) {
-        const std::size_t c = class_of_lane_[word * 64 + i];
-        const std::uint32_t drawn = random.next();
-        const int a_before = activations_[c / activations_.size()].draw(drawn >> 16);
-        const int a = activations_[c % activations_.size()].draw(drawn);
-        for (std::size_t bit = 0; bit < kOperandBits; ++bit) {
-          before[bit] |= static_cast<std::uint64_t>(a_before >> bit & 1) << i;
-          now[bit] |= static_cast<std::uint64_t>(a >> bit & 1) << i;
-        }
-      }
-      for (int bit = 0; bit < kOperandBits; ++bit) {
-        const auto all = [&](int value) { return -static_cast<std::uint64_t>(value >> bit & 1); };
-        run.input(MultiplierStep::kPreviousActivation, bit)[first + word] = before[bit];
-        run.input(MultiplierStep::kActivation, bit)[first + word] = now[bit];
-        run.input(MultiplierStep::kPreviousWeight, bit)[first + word] = all(b_before);
-        run.input(MultiplierStep::kWeight, bit)[first + word] = all(b);
+  int drawn(double deviation) {
+    return static_cast<int>(
+        std::clamp(std::nearbyint(random_.gaussian() * deviation), -128.0, 127.0));
+  }
+  int anything() { return static_cast<int>(random_.below(256)) - 128; }
+
+  void draw_operands() {
+    for (int pair = 0; pair < kPairsOfRun; ++pair) {
+      const double of_activations = 8 + random_.below(50), of_weights = 10 + random_.below(35);
+      const bool relu = !negative_ || random_.below(3) > 0, near = random_.below(2) > 0;
+      const int b_before = random_.below(8) ? drawn(of_weights) : anything();
+      const int b = random_.below(8) ? drawn(of_weights) : anything();
+      for (int i = 0; i < kLanesOfPair; ++i) {
+        int a_before = drawn(of_activations);
+        int a = near ? std::clamp(a_before * 4 / 5 + drawn(of_activations / 2), -128, 127)
+                     : drawn(of_activations);
+        if (random_.below(16) == 0) a_before = anything();
+        if (random_.below(16) == 0) a = anything();
+        if (relu) a_before = std::max(a_before, 0), a = std::max(a, 0);
+        auto& lane = operands_[index(pair * kLanesOfPair + i)];
+        lane[MultiplierStep::kPreviousActivation] = a_before;
+        lane[MultiplierStep::kActivation] = a;
+        lane[MultiplierStep::kPreviousWeight] = b_before;
+        lane[MultiplierStep::kWeight] = b;
       }
     }
-    return b;
+    for (bool& kept : right_kept_) kept = random_.below(kRightKept) == 0;
   }
 
-  void collect(const MultiplierStep::Run& run, int period,
-               std::vector<Seen::Deltas>& deltas) const {
-    const MultiplierStep::Block wrong = run.wrong(period);
-    for (std::size_t word = 0; word < wrong.size(); ++word) {
-      for (std::uint64_t left = wrong[word]; left; left &= left - 1) {
-        const int at = std::countr_zero(left);
-        int captured = 0, right = 0;
-        for (int bit = 0; bit < kProductBits; ++bit) {
-          captured |= static_cast<int>(run.captured(period, bit)[word] >> at & 1) << bit;
-          right |= static_cast<int>(run.right(bit)[word] >> at & 1) << bit;
-        }
-        const std::size_t lane = (word * 64 + index(at)) % kLanesOfPair;
-        ++deltas[class_of_lane_[lane]]
-                [static_cast<std::int16_t>(captured) - static_cast<std::int16_t>(right)];
+  void collect(int period, Samples& samples) {
+    const MultiplierStep::Block wrong = run_.wrong(period);
+    for (std::size_t lane = 0; lane < operands_.size(); ++lane) {
+      const bool errs = wrong[lane / 64] >> lane % 64 & 1;
+      if (!errs && !right_kept_[lane]) continue;
+      const auto& operands = operands_[lane];
+      const int a = operands[MultiplierStep::kActivation], b = operands[MultiplierStep::kWeight];
+      int captured = 0;
+      for (int bit = 0; errs && bit < kProductBits; ++bit) {
+        captured |= static_cast<int>(run_.captured(period, bit)[lane / 64] >> lane % 64 & 1) << bit;
       }
+      samples.push_back({ProductTree::tests(operands[MultiplierStep::kPreviousActivation],
+                                            operands[MultiplierStep::kPreviousWeight], a, b),
+                         errs ? static_cast<std::int16_t>(captured) - a * b : 0});
     }
   }
 
   const MultiplierStep& step_;
-  const ProductFit& fit_;
-  const std::vector<BinDraw> activations_, weights_;
-  const std::size_t classes_;  // pairs of activation bins
-  std::vector<std::size_t> class_of_lane_;
+  MultiplierStep::Run run_;
+  const bool negative_;
+  RandomStream random_;
+  std::array<std::array<int, 4>, MultiplierStep::kLanes> operands_{};  // by lane and Operand
+  std::array<bool, MultiplierStep::kLanes> right_kept_{};
 };
 
-// The most frequent deltas, in this order (the smaller first among equals).
-void set_deltas(ErrorClass& what, const Seen::Deltas& deltas, int most) {
-  std::vector<std::pair<std::int32_t, std::uint32_t>> list(deltas.begin(), deltas.end());
-  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) {
-    return a.second != b.second ? a.second > b.second : a.first < b.first;
-  });
-  if (list.size() > index(most)) list.resize(index(most));
-  for (const auto& [delta, count] : list) {
-    what.add_delta(delta);
-    what.add_count(count);
+// What a set of samples says.
+struct Sums {
+  std::int64_t trials = 0, errors = 0, deltas = 0;
+
+  void add(const Sample& sample) {
+    trials += sample.delta ? 1 : kRightKept;
+    errors += sample.delta != 0;
+    deltas += sample.delta;
   }
-}
+  Sums operator-(const Sums& other) const {
+    return {trials - other.trials, errors - other.errors, deltas - other.deltas};
+  }
+};
+
+// Grows a tree, the best division first.
+class Growth {
+ public:
+  Growth(Samples samples, const ProductFit& fit) : samples_(std::move(samples)), fit_(fit) {
+    double squares = 0, errors = 0;
+    for (const Sample& sample : samples_) {
+      squares += static_cast<double>(sample.delta) * sample.delta;
+      errors += sample.delta != 0;
+    }
+    if (errors == 0) return;
+    mean_square_ = squares / errors;
+    add_node(0, samples_.size());
+    for (int classes = 1; classes < fit_.max_classes && !open_.empty(); ++classes) divide();
+  }
+
+  RegisterProfile profile() const {
+    RegisterProfile profile;
+    std::uint32_t leaves = 0;
+    if (!nodes_.empty()) write(0, leaves, profile);
+    return profile;
+  }
+
+ private:
+  // Of samples first to end.
+  struct Node {
+    std::size_t first = 0, end = 0;
+    int test = -1;  // of a leaf: -1
+    int zero = 0;   // the branch of a 0; that of a 1 is the next
+  };
+  struct Division {
+    double gain = 0;
+    int node = 0, test = -1;
+    bool operator<(const Division& other) const {
+      return gain != other.gain ? gain < other.gain : node > other.node;
+    }
+  };
+  // A leaf has so many trials at least; a division tells more than so many errors' worth.
+  static constexpr std::int64_t kFewestTrials = 48;
+  static constexpr double kLeastGain = 2;
+
+  // The part of the errors and of the deltas' squares that the mean of a class accounts for.
+  double told(const Sums& sums) const {
+    const auto errors = static_cast<double>(sums.errors), deltas = static_cast<double>(sums.deltas);
+    return (errors * errors + deltas * deltas / mean_square_) / static_cast<double>(sums.trials);
+  }
+
+  void add_node(std::size_t first, std::size_t end) {
+    const int node = static_cast<int>(nodes_.size());
+    nodes_.push_back({first, end});
+    Sums all;
+    std::array<Sums, ProductTree::kTests> ones{};
+    for (std::size_t i = first; i < end; ++i) {
+      const Sample& sample = samples_[i];
+      all.add(sample);
+      for (std::uint64_t left = sample.tests.operands; left; left &= left - 1) {
+        ones[index(std::countr_zero(left))].add(sample);
+      }
+      for (std::uint32_t left = sample.tests.products; left; left &= left - 1) {
+        ones[index(ProductTree::kFirstProduct + std::countr_zero(left))].add(sample);
+      }
+    }
+    if (all.errors == 0) return;
+    Division best{kLeastGain, node, -1};
+    for (int test = 0; test < ProductTree::kTests; ++test) {
+      const Sums &one = ones[index(test)], zero = all - one;
+      if (std::min(one.trials, zero.trials) < kFewestTrials) continue;
+      const double gain = told(one) + told(zero) - told(all);
+      if (gain > best.gain) best = {gain, node, test};
+    }
+    if (best.test >= 0) open_.push(best);
+  }
+
+  void divide() {
+    const Division best = open_.top();
+    open_.pop();
+    const auto [first, end, unused, none] = nodes_[index(best.node)];
+    const auto begin = samples_.begin();
+    const auto middle = std::partition(
+        begin + static_cast<std::ptrdiff_t>(first), begin + static_cast<std::ptrdiff_t>(end),
+        [&](const Sample& sample) { return !sample.tests[best.test]; });
+    nodes_[index(best.node)].test = best.test;
+    nodes_[index(best.node)].zero = static_cast<int>(nodes_.size());
+    add_node(first, static_cast<std::size_t>(middle - begin));
+    add_node(static_cast<std::size_t>(middle - begin), end);
+  }
+
+  void write(int at, std::uint32_t& leaves, RegisterProfile& profile) const {
+    const Node& node = nodes_[index(at)];
+    profile.add_split(static_cast<std::uint32_t>(1 + node.test));
+    if (node.test >= 0) {
+      write(node.zero, leaves, profile);
+      return write(node.zero + 1, leaves, profile);
+    }
+    write_class(node, leaves++, profile);
+  }
+
+  void write_class(const Node& node, std::uint32_t id, RegisterProfile& profile) const {
+    Sums sums;
+    std::map<std::int32_t, std::uint32_t> deltas;
+    for (std::size_t i = node.first; i < node.end; ++i) {
+      sums.add(samples_[i]);
+      if (samples_[i].delta) ++deltas[samples_[i].delta];
+    }
+    if (deltas.empty()) return;
+    ErrorClass& what = *profile.add_error_class();
+    what.set_id(id);
+    what.set_rate(static_cast<double>(sums.errors) / static_cast<double>(sums.trials));
+    what.set_trials(static_cast<std::uint64_t>(sums.trials));
+    std::vector<std::pair<std::int32_t, std::uint32_t>> list(deltas.begin(), deltas.end());
+    std::stable_sort(list.begin(), list.end(),
+                     [](const auto& a, const auto& b) { return a.second > b.second; });
+    if (list.size() > index(fit_.max_deltas)) list.resize(index(fit_.max_deltas));
+    for (const auto& [delta, count] : list) {
+      what.add_delta(delta);
+      what.add_count(count);
+    }
+  }
+
+  Samples samples_;
+  const ProductFit& fit_;
+  double mean_square_ = 0;  // of the deltas of errors
+  std::vector<Node> nodes_;
+  std::priority_queue<Division> open_;
+};
 
 }  // namespace
-
-std::vector<int> default_activation_bins(bool negative_activations) {
-  if (!negative_activations) return {0, 1, 6, 20, 48};
-  return {-128, -47, -19, -5, 0, 1, 6, 20, 48};
-}
-
-std::vector<int> default_weight_bins() { return default_activation_bins(true); }
-
-double operand_density(int value) {
-  const auto normal = [&](double deviation) {
-    return std::exp(-0.5 * value * value / (deviation * deviation)) / deviation;
-  };
-  return normal(16) + normal(48);
-}
 
 std::vector<RegisterProfile> fit_products(const Netlist& netlist, const Multiplier& multiplier,
                                           const ProductFit& fit) {
   const MultiplierStep step(netlist, multiplier, fit.periods_ps);
-  const Sampler sampler(step, fit);
-  const std::size_t weight_bins = fit.weight_bins.size(), bins = fit.activation_bins.size();
-  std::vector<Seen> seen(weight_bins * weight_bins);
-  parallel_for(static_cast<std::int64_t>(seen.size()), [&](std::int64_t i) {
-    seen[static_cast<std::size_t>(i)] = sampler.sample(static_cast<std::size_t>(i));
+  const std::size_t periods = fit.periods_ps.size();
+  constexpr std::int64_t kOfTask = std::int64_t{kRunsOfTask} * MultiplierStep::kLanes;
+  std::vector<std::vector<Samples>> parts(
+      static_cast<std::size_t>((fit.transitions + kOfTask - 1) / kOfTask));
+  parallel_for(static_cast<std::int64_t>(parts.size()), [&](std::int64_t task) {
+    auto& part = parts[static_cast<std::size_t>(task)];
+    part.resize(periods);
+    Sampler sampler(step, fit.negative_activations, static_cast<std::uint32_t>(task));
+    for (int run = 0; run < kRunsOfTask; ++run) sampler.sample(part);
   });
-  const ProductBins classes(fit.activation_bins, fit.weight_bins);
-  std::vector<RegisterProfile> profiles(fit.periods_ps.size());
-  for (std::size_t p = 0; p < profiles.size(); ++p) {
-    for (std::size_t w = 0; w < seen.size(); ++w) {
-      for (std::size_t a = 0; a < bins * bins; ++a) {
-        const auto& deltas = seen[w].deltas[p][a];
-        if (deltas.empty()) continue;
-        ErrorClass& what = *profiles[p].add_error_class();
-        what.set_id(
-            classes.id_of_bins(static_cast<int>(a / bins), static_cast<int>(w / weight_bins),
-                               static_cast<int>(a % bins), static_cast<int>(w % weight_bins)));
-        double errors = 0;
-        for (const auto& [delta, count] : deltas) errors += count;
-        what.set_rate(errors / static_cast<double>(seen[w].trials[a]));
-        what.set_trials(seen[w].trials[a]);
-        set_deltas(what, deltas, fit.max_deltas);
-      }
+  std::vector<RegisterProfile> profiles(periods);
+  parallel_for(static_cast<std::int64_t>(periods), [&](std::int64_t period) {
+    const auto p = static_cast<std::size_t>(period);
+    Samples samples;
+    for (auto& part : parts) {
+      samples.insert(samples.end(), part[p].begin(), part[p].end());
+      part[p] = {};
     }
-  }
+    profiles[p] = Growth(std::move(samples), fit).profile();
+  });
   return profiles;
 }
 

@@ -12,35 +12,24 @@
 
 namespace inure::timing {
 
-// How operands are classed, and how many changes of them are tried.
+// How many changes of operands are tried, and how fine the classes are.
 struct ProductFit {
   std::vector<int> periods_ps;
-  bool negative_activations = true;               // false: after a ReLU
-  std::vector<int> activation_bins, weight_bins;  // the lowest value of each (timing_profile.proto)
-  // Pairs of weights that are drawn for each pair of weight bins. With each of them 2048 changes of
-  // activations are tried, which the pairs of activation bins share evenly.
-  int weight_pairs = 1024;
-  int max_deltas = 16;  // kept of a class, the most frequent ones
+  bool negative_activations = true;        // false: after a ReLU
+  std::int64_t transitions = 1 << 25;      // for all periods together
+  int max_classes = 1024, max_deltas = 8;  // a period; kept of a class, the most frequent ones
 };
 
-// The bins that profiles have unless something else is asked for: chosen by measurement
-// (profiles/README.md).
-std::vector<int> default_activation_bins(bool negative_activations);
-std::vector<int> default_weight_bins();
-
-// A multiplier's errors by classes of operands, for each period: a stratified sample, as many
-// trials for each class whether it is frequent in networks or not. Within its bin an operand is
-// drawn with a density that falls with its magnitude as in networks (operand_density). A class with
-// fewer than 8 errors in all periods keeps its rate, but its deltas are those of its wider class,
-// which has only the operands' signs, as many as it had errors. On all threads; the result does not
-// depend on their number. Throws Error as MultiplierStep does.
+// A multiplier's errors by classes of operands, for each period: the leaves of a tree of tests on
+// the operands' and products' bits (timing_profile.proto). The tree is grown from a sample of
+// changes of operands as networks have them: activations with deviations of 8 to 57, a third of
+// them signed (with negative_activations), half of them near to the one before; weights with
+// deviations of 10 to 44; an eighth of the weights, a sixteenth of the activations anywhere. The
+// leaf whose best test tells most of errors and of deltas is divided first, until no test tells
+// anything or there are max_classes. On all threads; the result does not depend on their number.
+// Throws Error as MultiplierStep does.
 std::vector<RegisterProfile> fit_products(const Netlist& netlist, const Multiplier& multiplier,
                                           const ProductFit& fit);
-
-// How often an operand has this value among those that are not 0, relative to others: the mean of
-// two normal densities with deviations of 16 and 48, so that small values are frequent and large
-// ones occur.
-double operand_density(int value);
 
 // What a whole lane captures wrong at one period on a mix of synthetic operands.
 struct LaneFit {
@@ -56,8 +45,8 @@ struct LaneFit {
 // error's class is that of the step whose sum is captured, by the right sums. A class with fewer
 // than 300 trials is given rate and deltas of its wider class, in which the products' signs do not
 // count. The 32 most frequent deltas are kept.
-// With traces, theirs are the operands instead, each sequence's from elsewhere. Throws Error as LaneSimulator does, and where a trace
-// does not fit.
+// With traces, theirs are the operands instead, each sequence's from elsewhere. Throws Error as
+// LaneSimulator does, and where a trace does not fit.
 LaneFit fit_sums(const Netlist& netlist, int vec_size, int period_ps, bool negative_activations,
                  int cycles, std::span<const OperandTrace> traces = {});
 

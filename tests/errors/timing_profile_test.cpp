@@ -136,6 +136,14 @@ TEST_F(TimingProfiles, AreRefusedWithTheReason) {
               what.clear_count();
             }),
             "p: clock of 9800 ps, product 1, class 34: a rate of 0.0002 without deltas");
+  EXPECT_EQ(
+      error_after([](TimingProfile& p) { p.mutable_clock(0)->mutable_product(0)->add_split(5); }),
+      "p: clock of 9800 ps, product 0: the tree of its classes is cut off after 1 nodes");
+  EXPECT_EQ(error_after([](TimingProfile& p) {
+              p.mutable_clock(0)->mutable_product(0)->add_split(0);
+              add_class(*p.mutable_clock(0)->mutable_product(0), 1, 0.5, {{1, 1}});
+            }),
+            "p: clock of 9800 ps, product 0, class 1: expected 0 to 0");
   EXPECT_EQ(error_after([](TimingProfile& p) {
               p.set_sum_classes(600);
               add_class(*p.mutable_clock(0)->mutable_sum(), 600, 0.5, {{1, 1}});
@@ -210,6 +218,30 @@ TEST_F(TimingProfiles, ExpandTheSameOnAnyThreads) {
   other.set_netlist(1);
   EXPECT_NE(expand_products(other, 0, 1).exceptions, alone.exceptions);
   EXPECT_TRUE(expand_products(profile, 0, 0).exceptions.empty());
+}
+
+// One leaf that always errs: a and b odd, a was 0, b was negative.
+TEST_F(TimingProfiles, ExpandTheLeavesOfATree) {
+  TimingProfile profile = small_profile();
+  RegisterProfile& product = *profile.mutable_clock(0)->mutable_product(0);
+  for (const std::uint32_t test : {16, 24, 48, 15}) {
+    product.add_split(1 + test);
+    product.add_split(0);
+  }
+  product.add_split(0);
+  add_class(product, 4, 1, {{-77, 1}});
+  const ProductTable::Clock clock = expand_products(profile, 0, 0);
+  EXPECT_EQ(clock.period_ps, 9800);
+  ASSERT_EQ(clock.exceptions.size(), 128u * 128 * 128);
+  for (int b = 0; b < 256; ++b) {
+    const auto first = clock.first[static_cast<std::size_t>(0x9100 + b)];
+    ASSERT_EQ(clock.first[static_cast<std::size_t>(0x9100 + b) + 1] - first, b % 2 ? 128u : 0u);
+    for (std::uint64_t i = 0; b % 2 && i < 128; ++i) {
+      EXPECT_EQ(clock.exceptions[first + i],
+                (ProductTable::Exception{static_cast<std::uint16_t>(2 * i + 1),
+                                         static_cast<std::uint16_t>(-77)}));
+    }
+  }
 }
 
 TEST_F(TimingProfiles, ExpandCertainErrorsAndRefuseTooMany) {

@@ -91,7 +91,7 @@ TEST_F(Characterizations, MakeOneProfileForEachSeed) {
     wrong += profile.clock(2).product(e).error_class_size();
     safe += profile.clock(0).product(e).error_class_size();
   }
-  EXPECT_GT(wrong, 100);
+  EXPECT_GT(wrong, 10);
   EXPECT_EQ(safe, 0);  // the slowest circuit's own clock
   const TimingProfile other = fit_profile(what, circuits[1], periods, "by a test");
   EXPECT_NE(other.netlist(), profile.netlist());

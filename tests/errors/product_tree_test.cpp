@@ -1,0 +1,149 @@
+#include "inure/errors/product_tree.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <random>
+
+#include "inure/base/error.hpp"
+
+namespace inure {
+namespace {
+
+std::string error_of(const std::vector<std::uint32_t>& split) {
+  try {
+    ProductTree(split, "x");
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(ProductTrees, TestWhatTheSchemaSays) {
+  std::mt19937 random(1);
+  for (int i = 0; i < 200; ++i) {
+    const auto any = [&] { return random() % 4 ? static_cast<std::int8_t>(random()) : 0; };
+    const int a_before = any(), b_before = any(), a = any(), b = any();
+    const ProductTree::Tests tests = ProductTree::tests(a_before, b_before, a, b);
+    const std::pair<int, int> eights[] = {{0, a_before}, {8, b_before},      {16, a},
+                                          {24, b},       {32, a ^ a_before}, {40, b ^ b_before}};
+    for (const auto& [first, value] : eights) {
+      for (int bit = 0; bit < 8; ++bit) EXPECT_EQ(tests[first + bit], value >> bit & 1) << first;
+    }
+    const int operands[] = {a_before, b_before, a, b};
+    for (int k = 0; k < 4; ++k) EXPECT_EQ(tests[48 + k], operands[k] == 0);
+    for (int bit = 0; bit < 16; ++bit) {
+      EXPECT_EQ(tests[52 + bit], (a * b) >> bit & 1);
+      EXPECT_EQ(tests[68 + bit], (a_before * b_before) >> bit & 1);
+    }
+  }
+}
+
+// b's lowest bit; where it is 1, whether a is 0.
+TEST(ProductTrees, NumberTheirLeaves) {
+  const ProductTree tree(std::vector<std::uint32_t>{1 + 24, 0, 1 + 50, 0, 0}, "x");
+  EXPECT_EQ(tree.leaves(), 3);
+  EXPECT_EQ(tree.leaf(ProductTree::tests(1, 1, 0, 2)), 0);
+  EXPECT_EQ(tree.leaf(ProductTree::tests(1, 1, 4, -1)), 1);
+  EXPECT_EQ(tree.leaf(ProductTree::tests(1, 1, 0, 7)), 2);
+}
+
+TEST(ProductTrees, AreRefusedWithTheReason) {
+  EXPECT_EQ(error_of({0}), "");
+  EXPECT_EQ(error_of({}), "x: the tree of its classes is cut off after 0 nodes");
+  EXPECT_EQ(error_of({1}), "x: the tree of its classes is cut off after 1 nodes");
+  EXPECT_EQ(error_of({1, 0}), "x: the tree of its classes is cut off after 2 nodes");
+  EXPECT_EQ(error_of({1, 0, 0, 0}), "x: the tree of its classes ends before the last of 4 nodes");
+  EXPECT_EQ(error_of({85, 0, 0}), "x: test 84 in the tree of its classes; expected one below 84");
+}
+
+// A random tree, some of whose leaves err always, often, now and then or never; all changes of
+// activations for some pairs of weights, one after another.
+class DrawnTrees : public testing::TestWithParam<unsigned> {
+ protected:
+  DrawnTrees() : random_(GetParam()) {
+    grow(0);
+    tree_ = std::make_unique<ProductTree>(
+        std::span(product_.split().data(), static_cast<std::size_t>(product_.split_size())), "x");
+    for (int id = 0; id < tree_->leaves(); ++id) {
+      const double rate = std::array{0.0, 0.0, 0.02, 0.4, 1.0}[random_() % 5];
+      if (rate == 0) continue;
+      ErrorClass& what = *product_.add_error_class();
+      what.set_id(static_cast<std::uint32_t>(id));
+      what.set_rate(rate);
+      what.add_delta(1 + id), what.add_count(3);
+      what.add_delta(-1 - id), what.add_count(1);
+      rate_[id] = rate;
+    }
+  }
+
+  void grow(int depth) {
+    if (depth == 6 || (depth > 2 && random_() % 8 == 0)) {
+      product_.add_split(0);
+      return;
+    }
+    product_.add_split(1 + static_cast<std::uint32_t>(random_() % ProductTree::kTests));
+    grow(depth + 1);
+    grow(depth + 1);
+  }
+
+  struct Count {
+    double sites = 0, errors = 0, first_delta = 0;
+  };
+
+  void count_pair(TreeDraw::Weights& weights, int b_before, int b, bool negative,
+                  std::map<int, Count>& counts) {
+    std::vector<ProductTable::Exception> found;
+    const auto pair_of_weights = static_cast<std::uint32_t>(ProductTable::pair(b_before, b));
+    weights.draw(b, RandomStream(5, RandomPurpose::kErrors, pair_of_weights, 0), found);
+    auto next = found.begin();
+    for (int pair = 0; pair < ProductTable::kPairs; ++pair) {
+      const int a_before = static_cast<std::int8_t>(pair >> 8), a = static_cast<std::int8_t>(pair);
+      const bool here = next != found.end() && next->operands == pair;
+      if (!negative && (a_before < 0 || a < 0)) {
+        ASSERT_FALSE(here);
+        continue;
+      }
+      const int leaf = tree_->leaf(ProductTree::tests(a_before, b_before, a, b));
+      Count& count = counts[leaf];
+      ++count.sites;
+      if (!here) continue;
+      ++count.errors;
+      const auto delta = static_cast<std::int16_t>(next->delta);
+      ASSERT_EQ(std::abs(delta), 1 + leaf);
+      count.first_delta += delta > 0;
+      ++next;
+    }
+    ASSERT_EQ(next, found.end());  // nothing else: the list is ascending
+  }
+
+  std::mt19937 random_;
+  RegisterProfile product_;
+  std::unique_ptr<ProductTree> tree_;
+  std::map<int, double> rate_;  // by leaf
+};
+
+TEST_P(DrawnTrees, HaveTheirRatesAndDeltas) {
+  const bool negative = GetParam() % 2;
+  const TreeDraw draw(product_, negative);
+  std::map<int, Count> counts;
+  for (int i = 0; i < 12; ++i) {
+    const int b_before = static_cast<std::int8_t>(random_());
+    TreeDraw::Weights weights(draw, b_before);
+    for (int k = 0; k < 3; ++k) {
+      count_pair(weights, b_before, static_cast<std::int8_t>(random_()), negative, counts);
+    }
+  }
+  for (const auto& [leaf, count] : counts) {
+    const double rate = rate_[leaf], expected = rate * count.sites;
+    EXPECT_NEAR(count.errors, expected, 6 * std::sqrt(expected * (1 - rate))) << "leaf " << leaf;
+    EXPECT_NEAR(count.first_delta, 0.75 * count.errors, 6 * std::sqrt(0.2 * count.errors));
+  }
+  EXPECT_GT(counts.size(), 10u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, DrawnTrees, testing::Range(0u, 4u));
+
+}  // namespace
+}  // namespace inure
