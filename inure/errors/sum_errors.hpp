@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "inure/base/random.hpp"
 #include "inure/errors/error_model.hpp"
@@ -54,9 +55,13 @@ class SumErrors {
   void add_later(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
                  std::int64_t stride) const;
 
+  std::int32_t delta_of(std::uint32_t thinning, std::uint32_t choice, int lane, int of_step) const;
+
   const TimingLanes& lanes_;
   std::array<double, kParts> largest_;
   std::array<SiteSampler, kParts> candidates_;
+  // By profile and the levels of a class: above this random word none of its later steps errs.
+  std::vector<std::array<std::uint32_t, kNegativeLevels * kNegativeLevels>> later_bounds_;
 };
 
 }  // namespace inure
