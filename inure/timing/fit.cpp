@@ -162,9 +162,9 @@ class Growth {
       return gain != other.gain ? gain < other.gain : node > other.node;
     }
   };
-  // A leaf has so many trials at least; a division tells more than so many errors' worth.
+  // A leaf has so many trials at least; a division tells so many times more than one by chance.
   static constexpr std::int64_t kFewestTrials = 48;
-  static constexpr double kLeastGain = 2;
+  static constexpr double kSignificance = 10;
 
   // The part of the errors and of the deltas' squares that the mean of a class accounts for.
   double told(const Sums& sums) const {
@@ -188,7 +188,9 @@ class Growth {
       }
     }
     if (all.errors == 0) return;
-    Division best{kLeastGain, node, -1};
+    // Chance tells about the rate, of errors and of deltas.
+    const double rate = static_cast<double>(all.errors) / static_cast<double>(all.trials);
+    Division best{kSignificance * 2 * rate, node, -1};
     for (int test = 0; test < ProductTree::kTests; ++test) {
       const Sums &one = ones[index(test)], zero = all - one;
       if (std::min(one.trials, zero.trials) < kFewestTrials) continue;

@@ -17,7 +17,7 @@ struct ProductFit {
   std::vector<int> periods_ps;
   bool negative_activations = true;        // false: after a ReLU
   std::int64_t transitions = 1 << 25;      // for all periods together
-  int max_classes = 1024, max_deltas = 8;  // a period; kept of a class, the most frequent ones
+  int max_classes = 2048, max_deltas = 8;  // a period; kept of a class, the most frequent ones
 };
 
 // A multiplier's errors by classes of operands, for each period: the leaves of a tree of tests on
