@@ -89,6 +89,7 @@ struct BatchOperands {
   const std::uint8_t* activations = nullptr;
   int height = 0, width = 0;
   const std::int8_t* weights = nullptr;  // [channels][group_channels][kernel][kernel]
+  std::uint64_t weights_version = 0;     // not 0; another whenever the weights are others
   // Of a fully connected stage: the same weights as the strips of image 0 have them.
   std::span<const LaneOperands> strips;
 

@@ -1,385 +1,205 @@
 #include "inure/errors/product_errors.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <vector>
 
 #include "inure/base/clones.hpp"
 #include "inure/base/parallel.hpp"
-#include "inure/errors/pair_filter.hpp"
-#include "inure/errors/stage_taps.hpp"
+#include "inure/errors/activation_planes.hpp"
+#include "inure/errors/job_errors.hpp"
 #include "inure/errors/vector_product_errors.hpp"
 
-// A wrong product needs a pair of activations that meets a pair of weights. Neighbouring taps of a
-// convolution see the same pairs of activations: (a[y][x-1], a[y][x]) of one input channel meets
-// the weights of all taps (ky, kx > 0) and all output channels. So for each input channel
-//   1. the pairs of activations that occur in the batch are marked;
-//   2. the exceptions of every weight pair of the channel are gone through; those whose activations
-//      occur become a list for each pair of activations: which output, how much;
-//   3. every position of every image whose pair has a list adds it.
-// Lookups grow with positions, not with products; the rest with the number of errors.
+// A wrong product needs a pair of activations that meets a pair of weights. In each job (all taps
+// of an input channel with the same step before, tap_jobs.hpp) a pair of activations meets the
+// weights of all taps and output channels. So for 64 jobs of a multiplier at a time
+//   1. for each pair of activations, which jobs have it: a word of bits;
+//   2. for each pair of weights, which jobs use it: another (WeightUses);
+//   3. each pair of activations goes through its exceptions: where the two words meet, the job gets
+//      entries, which output and how much, that lie together by pair of activations;
+//   4. every position of every image whose pair has entries in its job adds them.
+// Lookups grow with the positions, exceptions are gone through once for 64 jobs, and the rest grows
+// with the number of errors.
 namespace inure {
 namespace {
 
-// How a tap's previous step lies to it. A "channel" may be one of the padding behind the last.
-enum class Before {
-  kLeft,      // kx > 0: one to the left
-  kRowAbove,  // kx = 0, ky > 0: the end of the kernel's row above
-  kVector,    // the first tap of a vector of channels: the last one of the vector before
-  kPixel,     // the first step: the last one of the previous pixel
+// An exception of a pair of activations that occurs, of weights that are used.
+struct Candidate {
+  ExceptionSet::Exception exception;
+  std::uint16_t key, unused;  // of the activations
+};
+// One that some job has: its pair of activations and of weights.
+struct Met {
+  std::uint64_t jobs;   // which have it
+  std::uint64_t users;  // which use the weights
+  std::uint32_t first;  // in WeightUses::firsts(), of the first of the users
+  Candidate candidate;
+};
+// The same in one job.
+struct MetInJob {
+  std::uint32_t uses;  // in WeightUses::firsts()
+  std::uint16_t job, key;
+  std::int32_t delta;
 };
 
-struct Work {
-  int group = 0, c = 0;
-  Before before = Before::kLeft;
-  int phase_y = 0, phase_x = 0;  // input rows and columns modulo the stride
+// Finds the errors of a block of jobs.
+class Finder {
+ public:
+  void run(const TimingLanes& lanes, const ActivationPlanes& planes, int images, int multiplier,
+           const std::vector<TapJob>& jobs, const std::vector<WeightUses>& uses,
+           std::vector<JobErrors>& errors);
+
+ private:
+  void mark_pairs(const ActivationPlanes& planes, const std::vector<TapJob>& jobs);
+  void find_entries(const ActivationPlanes& planes, const WeightUses& uses,
+                    std::vector<JobErrors>& errors);
+
+  std::vector<std::uint16_t> keys_;
+  std::vector<std::uint8_t> seen_;      // by key
+  std::vector<std::uint64_t> jobs_of_;  // by key
+  std::vector<std::uint16_t> distinct_;
+  std::vector<std::uint32_t> heads_;
+  std::vector<Met> met_;
+  std::vector<MetInJob> met_in_jobs_;
+  std::vector<Candidate> candidates_;
+  std::size_t candidate_count_ = 0;
 };
 
-int vectors(const LaneGeometry& g) { return g.steps / (g.kernel * g.kernel); }
+// Returns how many. seen: by key, all zeros before.
+std::size_t find_distinct(const std::uint16_t* keys, std::size_t size, std::uint8_t* seen,
+                          std::uint16_t* distinct) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    const std::uint16_t key = keys[i];
+    distinct[count] = key;
+    count += seen[key] == 0;
+    seen[key] = 1;
+  }
+  return count;
+}
+
+void Finder::mark_pairs(const ActivationPlanes& planes, const std::vector<TapJob>& jobs) {
+  seen_.resize(ProductTable::kPairs);
+  heads_.resize(ProductTable::kPairs);
+  jobs_of_.assign(ProductTable::kPairs, 0);
+  for (std::size_t job = 0; job < jobs.size(); ++job) {
+    planes.pairs(jobs[job], keys_);
+    distinct_.resize(keys_.size() + 1);
+    const std::size_t count =
+        find_distinct(keys_.data(), keys_.size(), seen_.data(), distinct_.data());
+    for (std::size_t i = 0; i < count; ++i) {
+      seen_[distinct_[i]] = 0;
+      jobs_of_[distinct_[i]] |= std::uint64_t{1} << job;
+    }
+  }
+}
+
+// These three write behind the end, and without branches, which would be guessed wrong.
+INURE_CLONES
+std::size_t find_used(const ExceptionSet::Exception* list, std::size_t size,
+                      const std::uint32_t* used, std::uint16_t key, Candidate* to) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    const std::uint32_t weights = list[i].weights;
+    to[count] = {list[i], key, 0};
+    count += used[weights >> 5] >> (weights & 31) & 1;
+  }
+  return count;
+}
 
 INURE_CLONES
-void join_pairs(const std::uint8_t* before, const std::uint8_t* now, int count, int stride,
-                int shift, std::uint16_t* keys) {
-  if (stride == 1) {
-    for (int x = 0; x < count; ++x) {
-      keys[x] = static_cast<std::uint16_t>(before[x] << shift | now[x]);
+std::size_t find_met(const Candidate* candidates, std::size_t size, const WeightUses& uses,
+                     const std::uint64_t* jobs_of, Met* met) {
+  constexpr std::size_t kAhead = 16;
+  const std::uint16_t* const numbers = uses.numbers();
+  const WeightUses::Pair* const pairs = uses.pairs();
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (i + kAhead < size)
+      __builtin_prefetch(&pairs[numbers[candidates[i + kAhead].exception.weights]]);
+    const WeightUses::Pair& pair = pairs[numbers[candidates[i].exception.weights]];
+    const std::uint64_t both = jobs_of[candidates[i].key] & pair.jobs;
+    met[count] = {both, pair.jobs, pair.first, candidates[i]};
+    count += both != 0;
+  }
+  return count;
+}
+
+INURE_CLONES
+std::size_t spread(const ActivationPlanes& planes, const Met* met, std::size_t size,
+                   const std::uint32_t* firsts, MetInJob* to) {
+  const MetInJob* const begin = to;
+  for (const Met* m = met; m != met + size; ++m) {
+    const auto [exception, key, unused] = m->candidate;
+    const std::int32_t delta =
+        ExceptionSet::signed_delta(planes.activations(key), exception.weights, exception.delta);
+    for (std::uint64_t left = m->jobs; left != 0; left &= left - 1) {
+      const std::uint64_t below = m->users & ((left & (~left + 1)) - 1);
+      const std::uint32_t at = m->first + static_cast<std::uint32_t>(std::popcount(below));
+      __builtin_prefetch(&firsts[at]);
+      *to++ = {at, static_cast<std::uint16_t>(std::countr_zero(left)), key, delta};
     }
-    return;
   }
-  for (int x = 0; x < count; ++x) {
-    keys[x] = static_cast<std::uint16_t>(before[x * stride] << shift | now[x * stride]);
-  }
+  return static_cast<std::size_t>(to - begin);
 }
 
-// One kind of taps of one input channel: what is wrong at each position.
-class Join {
- public:
-  // Row `row` of an image's positions; sums: the image's. Nothing where there is no such row.
-  void apply(int image, int row, std::uint32_t* sums) const;
-  std::size_t bytes() const { return hits_.size() * sizeof(Hit) + entries_.size() * sizeof(Entry); }
-
- private:
-  friend class JoinBuilder;
-  struct Entry {
-    std::int32_t offset;  // of the sum, from the position's
-    std::int32_t packed;  // delta * 256 + ky * 16 + kx, these in strides
-    std::int32_t delta() const { return packed >> 8; }
-    int ky() const { return packed >> 4 & 15; }
-    int kx() const { return packed & 15; }
-  };
-  struct Hit {  // a position whose pair of activations has entries
-    std::int32_t x;
-    std::uint32_t first, count;
-  };
-
-  void add_at_edge(int y, const Hit& hit, std::uint32_t* sums) const;
-
-  const LaneGeometry* g_ = nullptr;
-  int rows_ = 0;                   // positions of one image
-  int last_ky_ = 0, last_kx_ = 0;  // the largest of the taps, in strides
-  std::vector<Entry> entries_;
-  std::vector<Hit> hits_;
-  std::vector<std::uint32_t> row_hits_;  // [images][rows], and one more: where a row's begin
-};
-
-// Pairs of activations are ExceptionSet's keys.
-class JoinBuilder {
- public:
-  void build(const TimingLanes& lanes, const BatchOperands& batch, const StageTaps& taps,
-             const Work& work, Join& to);
-
- private:
-  struct List {  // of one output channel at one tap
-    std::int32_t offset;
-    std::uint16_t weights;
-    std::uint8_t tap;  // ky * 16 + kx, in strides
-    ExceptionSet::List exceptions;
-    std::uint32_t kept_end;  // those whose activations occur end here in kept_
-  };
-  struct Range {
-    std::uint32_t first = 0, count = 0;
-  };
-
-  void lay_out(const BatchOperands& batch);
-  void collect_keys(const BatchOperands& batch, const StageTaps& taps);
-  void mark_keys();
-  void find_lists(const TimingLanes& lanes, const StageTaps& taps);
-  void add_lists(const TimingLanes& lanes, const StageTaps& taps, int ky, int kx);
-  void keep_exceptions();
-  void sort_entries(Join& to);
-  void find_hits(int images, Join& to);
-
-  const LaneGeometry* g_ = nullptr;
-  Work work_;
-  bool negative_ = true;
-  int rows_ = 0, columns_ = 0;            // positions of one image
-  int first_row_ = 0, first_column_ = 0;  // those before have no step before
-  int last_ky_ = 0, last_kx_ = 0;
-  int c_before_ = 0, dy_ = 0, dx_ = 0;  // the step before: channel, and where from the position
-
-  std::vector<std::uint16_t> keys_;  // [images][rows][columns]
-  std::vector<std::uint8_t> seen_;   // by key; then: has entries
-  std::vector<std::uint32_t> bits_;  // seen_ as bits
-  std::vector<List> lists_;
-  std::vector<std::uint32_t> kept_;  // key + delta * 65536
-  std::vector<Range> ranges_;        // by key: in the entries
-  std::vector<std::uint16_t> touched_;
-  std::vector<std::int32_t> columns_hit_;
-};
-
-void JoinBuilder::build(const TimingLanes& lanes, const BatchOperands& batch, const StageTaps& taps,
-                        const Work& work, Join& to) {
-  g_ = batch.geometry;
-  work_ = work;
-  negative_ = lanes.negative_activations;
-  lay_out(batch);
-  collect_keys(batch, taps);
-  find_lists(lanes, taps);
-  to.g_ = g_;
-  to.rows_ = rows_;
-  to.last_ky_ = last_ky_, to.last_kx_ = last_kx_;
-  to.hits_.clear();
-  to.entries_.clear();
-  if (lists_.empty()) return;
-  mark_keys();
-  keep_exceptions();
-  sort_entries(to);
-  find_hits(batch.images, to);
-}
-
-void JoinBuilder::lay_out(const BatchOperands& batch) {
-  const LaneGeometry& g = *g_;
-  const int k = g.kernel, s = g.stride;
-  const int height = std::min(batch.height, (g.height - 1) * s + k);
-  const int width = std::min(batch.width, (g.width - 1) * s + k);
-  rows_ = (height - work_.phase_y + s - 1) / s;
-  columns_ = (width - work_.phase_x + s - 1) / s;
-  first_row_ = first_column_ = 0;
-  last_ky_ = (k - 1 - work_.phase_y) / s;
-  last_kx_ = (k - 1 - work_.phase_x) / s;
-  c_before_ = work_.c;
-  dy_ = dx_ = k - 1;
-  switch (work_.before) {
-    case Before::kLeft:
-      dy_ = 0, dx_ = -1;
-      first_column_ = work_.phase_x == 0;
-      break;
-    case Before::kRowAbove:
-      dy_ = -1;
-      first_row_ = work_.phase_y == 0;
-      columns_ = g.width;
-      last_kx_ = 0;
-      break;
-    case Before::kVector:
-      c_before_ -= g.vec_size;
-      rows_ = g.height, columns_ = g.width;
-      last_ky_ = last_kx_ = 0;
-      break;
-    case Before::kPixel:
-      c_before_ += (vectors(g) - 1) * g.vec_size;
-      dx_ -= s;
-      rows_ = g.height, columns_ = g.width;
-      last_ky_ = last_kx_ = 0;
-      break;
-  }
-}
-
-void JoinBuilder::collect_keys(const BatchOperands& batch, const StageTaps& taps) {
-  const LaneGeometry& g = *g_;
-  const int s = g.stride, shift = negative_ ? 8 : 7;
-  const std::int64_t image_size = std::int64_t{batch.height} * batch.width;
-  const std::uint8_t* plane = taps.plane(work_.group, work_.c);
-  const std::uint8_t* plane_before = taps.plane(work_.group, c_before_);
-  // Positions without a step before count as (0, 0): harmless, they are not looked up.
-  keys_.assign(std::size_t(rows_) * columns_ * batch.images, 0);
-  std::uint16_t* keys = keys_.data();
-  for (int n = 0; n < batch.images; ++n, plane += image_size, plane_before += image_size) {
-    for (int r = 0; r < rows_; ++r, keys += columns_) {
-      if (r < first_row_) continue;
-      const int y = work_.phase_y + r * s, x = work_.phase_x + first_column_ * s;
-      const std::uint8_t* now = plane + std::int64_t{y} * batch.width + x;
-      const std::uint8_t* before = plane_before + std::int64_t{y + dy_} * batch.width + x + dx_;
-      if (work_.before != Before::kPixel) {
-        join_pairs(before, now, columns_ - first_column_, s, shift, keys + first_column_);
-        continue;
+void Finder::find_entries(const ActivationPlanes& planes, const WeightUses& uses,
+                          std::vector<JobErrors>& errors) {
+  constexpr std::size_t kPart = 512, kAhead = 12;
+  met_.resize(candidates_.size() + 1);
+  met_in_jobs_.resize(kPart * WeightUses::kJobs);
+  const std::uint32_t* const firsts = uses.firsts();
+  const std::size_t met =
+      find_met(candidates_.data(), candidate_count_, uses, jobs_of_.data(), met_.data());
+  for (std::size_t first = 0; first < met; first += kPart) {
+    const std::size_t count = spread(planes, met_.data() + first, std::min(kPart, met - first),
+                                     firsts, met_in_jobs_.data());
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i + kAhead < count) {
+        __builtin_prefetch(&uses.uses()[firsts[met_in_jobs_[i + kAhead].uses]]);
       }
-      join_pairs(before + s, now + s, columns_ - 1, s, shift, keys + 1);
-      if (r == 0) continue;
-      // The last pixel of the row above comes before the first one.
-      const std::int64_t above =
-          std::int64_t{y - s + g.kernel - 1} * batch.width + (g.width - 1) * s + g.kernel - 1;
-      join_pairs(plane_before + above, now, 1, s, shift, keys);
+      const MetInJob& m = met_in_jobs_[i];
+      errors[m.job].add(m.key, {uses.uses() + firsts[m.uses], uses.uses() + firsts[m.uses + 1]},
+                        m.delta);
     }
   }
+  candidate_count_ = 0;
 }
 
-void JoinBuilder::mark_keys() {
-  const std::size_t pairs = negative_ ? ProductTable::kPairs : ExceptionSet::kCompactPairs;
-  seen_.assign(pairs, 0);
-  for (const std::uint16_t key : keys_) seen_[key] = 1;
-  bits_.resize(pairs / 32);
-  for (std::size_t word = 0; word < bits_.size(); ++word) {
-    std::uint32_t all = 0;
-    for (std::size_t i = 0; i < 4; ++i) {  // eight bytes, each 0 or 1, become eight bits
-      std::uint64_t bytes;
-      std::memcpy(&bytes, &seen_[word * 32 + i * 8], 8);
-      all |= static_cast<std::uint32_t>(bytes * 0x0102040810204080u >> 56) << i * 8;
-    }
-    bits_[word] = all;
-  }
-}
-
-void JoinBuilder::find_lists(const TimingLanes& lanes, const StageTaps& taps) {
-  lists_.clear();
-  const int s = g_->stride;
-  for (int ky = work_.phase_y; ky <= work_.phase_y + last_ky_ * s; ky += s) {
-    if (work_.before == Before::kRowAbove && ky == 0) continue;
-    for (int kx = work_.phase_x; kx <= work_.phase_x + last_kx_ * s; kx += s) {
-      if (work_.before == Before::kLeft && kx == 0) continue;
-      add_lists(lanes, taps, ky, kx);
-    }
-  }
-}
-
-void JoinBuilder::add_lists(const TimingLanes& lanes, const StageTaps& taps, int ky, int kx) {
-  const LaneGeometry& g = *g_;
-  int ky_before = g.kernel - 1, kx_before = g.kernel - 1;
-  if (work_.before == Before::kLeft) ky_before = ky, kx_before = kx - 1;
-  if (work_.before == Before::kRowAbove) ky_before = ky - 1;
-  const std::int8_t* before = taps.weights(work_.group, c_before_, ky_before, kx_before);
-  const std::int8_t* now = taps.weights(work_.group, work_.c, ky, kx);
-  const int v = work_.c % g.vec_size, first = work_.group * g.out_per_group;
-  const int down = ky / g.stride, right = kx / g.stride;
-  const std::int32_t offset = first - (down * g.width + right) * g.channels;
-  const auto tap = static_cast<std::uint8_t>(down * 16 + right);
-  const std::size_t kinds = lanes.lanes.size();
-  for (int i = 0; i < g.out_per_group; ++i) {
-    const auto pair = static_cast<unsigned>(ProductTable::pair(before[i], now[i]));
-    const std::size_t lane = kinds == 1 ? 0 : g.lane(first + i) % kinds;
-    const ExceptionSet::List list = lanes.lanes[lane].products[v]->of_weights(pair);
-    if (list.count == 0) continue;
-    lists_.push_back({offset + i, static_cast<std::uint16_t>(pair), tap, list, 0});
-  }
-}
-
-void JoinBuilder::keep_exceptions() {
-  constexpr std::size_t kAhead = 24;  // lists that are on their way from memory
-  std::uint32_t kept = 0;
-  for (std::size_t i = 0; i < lists_.size(); ++i) {
-    if (i + kAhead < lists_.size()) {
-      const ExceptionSet::List& later = lists_[i + kAhead].exceptions;
-      __builtin_prefetch(later.keys);
-      __builtin_prefetch(later.deltas);
-    }
-    const ExceptionSet::List& list = lists_[i].exceptions;
-    if (kept_.size() < kept + list.count + 16) kept_.resize(2 * (kept + list.count) + 1024);
-    kept += filter_pairs(list.keys, list.deltas, list.count, bits_.data(), kept_.data() + kept);
-    lists_[i].kept_end = kept;
-  }
-}
-
-void JoinBuilder::sort_entries(Join& to) {
-  ranges_.resize(seen_.size());
-  for (const std::uint16_t key : touched_) ranges_[key] = {};  // of the work before
-  touched_.clear();
-  const std::uint32_t kept = lists_.back().kept_end;
-  for (std::uint32_t i = 0; i < kept; ++i) {
-    const auto key = static_cast<std::uint16_t>(kept_[i]);
-    if (ranges_[key].count++ == 0) touched_.push_back(key);
-  }
-  std::uint32_t next = 0;
-  for (const std::uint16_t key : touched_) {
-    ranges_[key].first = next;
-    next += ranges_[key].count;
-    ranges_[key].count = 0;
-  }
-  to.entries_.resize(kept);
-  std::uint32_t i = 0;
-  for (const List& list : lists_) {
-    for (; i < list.kept_end; ++i) {
-      Range& range = ranges_[kept_[i] & 0xFFFF];
-      const unsigned key = kept_[i] & 0xFFFF, activation = negative_ ? key : key & 127;
-      const int delta = ExceptionSet::signed_delta(activation, list.weights,
-                                                   static_cast<std::uint16_t>(kept_[i] >> 16));
-      to.entries_[range.first + range.count++] = {list.offset, delta * 256 + list.tap};
-    }
-  }
-}
-
-void JoinBuilder::find_hits(int images, Join& to) {
-  std::fill(seen_.begin(), seen_.end(), 0);
-  for (const std::uint16_t key : touched_) seen_[key] = 1;
-  to.row_hits_.resize(std::size_t(images) * rows_ + 1);
-  columns_hit_.resize(columns_ + 1);
-  const std::uint16_t* keys = keys_.data();
-  for (std::size_t row = 0; row + 1 < to.row_hits_.size(); ++row, keys += columns_) {
-    to.row_hits_[row] = static_cast<std::uint32_t>(to.hits_.size());
-    const int y = static_cast<int>(row) % rows_;
-    if (y < first_row_) continue;
-    int count = 0;
-    for (int x = work_.before == Before::kPixel && y == 0 ? 1 : first_column_; x < columns_; ++x) {
-      columns_hit_[count] = x;
-      count += seen_[keys[x]];
-    }
-    for (int i = 0; i < count; ++i) {
-      const Range& range = ranges_[keys[columns_hit_[i]]];
-      to.hits_.push_back({columns_hit_[i], range.first, range.count});
-    }
-  }
-  to.row_hits_.back() = static_cast<std::uint32_t>(to.hits_.size());
-}
-
-void Join::add_at_edge(int y, const Hit& hit, std::uint32_t* sums) const {
-  for (std::uint32_t i = hit.first; i < hit.first + hit.count; ++i) {
-    const Entry& e = entries_[i];
-    const int out_y = y - e.ky(), out_x = hit.x - e.kx();
-    if (out_y < 0 || out_y >= g_->height || out_x < 0 || out_x >= g_->width) continue;
-    sums[(std::int64_t{y} * g_->width + hit.x) * g_->channels + e.offset] +=
-        static_cast<std::uint32_t>(e.delta());
-  }
-}
-
-void Join::apply(int image, int y, std::uint32_t* sums) const {
-  if (hits_.empty() || y >= rows_) return;
-  const LaneGeometry& g = *g_;
-  const std::size_t row = std::size_t(image) * rows_ + y;
-  const bool inside_row = y >= last_ky_ && y < g.height;
-  for (std::uint32_t i = row_hits_[row]; i < row_hits_[row + 1]; ++i) {
-    const Hit& hit = hits_[i];
-    if (!inside_row || hit.x < last_kx_ || hit.x >= g.width) {
-      add_at_edge(y, hit, sums);
-      continue;
-    }
-    std::uint32_t* at = sums + (std::int64_t{y} * g.width + hit.x) * g.channels;
-    const Entry* entry = entries_.data() + hit.first;
-    for (std::uint32_t left = hit.count; left > 0; --left, ++entry) {
-      at[entry->offset] += static_cast<std::uint32_t>(entry->delta());
-    }
-  }
-}
-
-// Those of one multiplier together: they share its exceptions.
-std::vector<Work> plan(const BatchOperands& batch) {
-  const LaneGeometry& g = *batch.geometry;
-  const int channels = vectors(g) * g.vec_size, phases = std::min(g.stride, g.kernel);
-  const auto has_taps = [&](int phase) { return g.kernel > (phase == 0 ? g.stride : phase); };
-  std::vector<Work> all;
-  for (int v = 0; v < g.vec_size; ++v) {
-    for (int group = 0; group < batch.groups(); ++group) {
-      for (int c = v; c < channels; c += g.vec_size) {
-        all.push_back({group, c, c == v ? Before::kPixel : Before::kVector, 0, 0});
-        if (c >= g.group_channels) continue;  // zeros follow zeros
-        for (int y = 0; y < phases; ++y) {
-          if (has_taps(y)) all.push_back({group, c, Before::kRowAbove, y, 0});
-          for (int x = 0; x < phases; ++x) {
-            if (has_taps(x)) all.push_back({group, c, Before::kLeft, y, x});
-          }
-        }
+void Finder::run(const TimingLanes& lanes, const ActivationPlanes& planes, int images,
+                 int multiplier, const std::vector<TapJob>& jobs,
+                 const std::vector<WeightUses>& uses, std::vector<JobErrors>& errors) {
+  constexpr std::size_t kEnough = 4096;  // candidates at a time, so that misses overlap
+  mark_pairs(planes, jobs);
+  errors.resize(jobs.size());
+  for (JobErrors& e : errors) e.clear();
+  for (std::size_t kind = 0; kind < uses.size(); ++kind) {
+    const ExceptionSet& set = *lanes.lanes[kind].products[static_cast<std::size_t>(multiplier)];
+    for (unsigned key = 0; key < planes.keys() && set.size() > 0; ++key) {
+      if (jobs_of_[key] == 0) continue;
+      const auto list = set.of_activations(planes.activations(key), uses[kind].largest());
+      if (candidates_.size() <= candidate_count_ + list.size()) {
+        candidates_.resize(2 * (candidate_count_ + list.size() + 1));
       }
+      candidate_count_ +=
+          find_used(list.data(), list.size(), uses[kind].used(), static_cast<std::uint16_t>(key),
+                    candidates_.data() + candidate_count_);
+      if (candidate_count_ >= kEnough) find_entries(planes, uses[kind], errors);
     }
+    find_entries(planes, uses[kind], errors);
   }
-  return all;
+  for (std::size_t job = 0; job < jobs.size(); ++job) {
+    planes.pairs(jobs[job], keys_);
+    errors[job].find_hits(keys_, images, heads_);
+  }
 }
+
+bool errs(const TimingLanes& lanes, int multiplier) {
+  return std::any_of(lanes.lanes.begin(), lanes.lanes.end(), [&](const TimingLanes::Lane& lane) {
+    return lane.products[static_cast<std::size_t>(multiplier)]->size() > 0;
+  });
+}
+
+// Errors are added to an image at a time, as many as fit the cache beside the image's sums.
+constexpr std::size_t kErrorBytes = 4 << 20;
 
 // The first pixel of a block of output channels: the lane's last step was of another channel.
 void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, int image,
@@ -398,7 +218,8 @@ void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, i
       unsigned activations = 0, weights = 0;
       // A lane's channel before may be one of the padding: the same activations, weights of 0.
       const bool streamed = m + g.pad_offset >= g.lane_num;
-      if (const int c = (vectors(g) - 1) * g.vec_size + v; streamed && c < g.group_channels) {
+      const int c = (channel_vectors(g) - 1) * g.vec_size + v;
+      if (streamed && c < g.group_channels) {
         const int group = std::max(before, 0) / g.out_per_group;
         activations = batch.plane(image, group)[last_pixel + c] ^ 128u;
         if (before >= 0) weights = static_cast<std::uint8_t>(batch.weight(before, c, end, end));
@@ -413,45 +234,75 @@ void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, i
   }
 }
 
-// Joins are applied to an image at a time, as many as fit the cache beside the image's sums; but
-// not fewer than a few.
-constexpr std::size_t kJoinBytes = 4 << 20, kLeastJoins = 8;
-
 }  // namespace
 
-void add_product_errors(const TimingLanes& lanes, const std::string& layer,
-                        const BatchOperands& batch, std::uint32_t* sums) {
+void ProductErrors::plan(const BatchOperands& batch) {
+  const LaneGeometry& g = *batch.geometry;
+  if (height_ != batch.height || width_ != batch.width) {
+    height_ = batch.height, width_ = batch.width;
+    blocks_.clear();
+    weights_version_ = 0;
+    for (int v = 0; v < g.vec_size; ++v) {
+      if (!errs(lanes_, v)) continue;
+      const std::vector<TapJob> jobs = tap_jobs(g, batch.groups(), v, height_, width_);
+      const std::size_t blocks = (jobs.size() + WeightUses::kJobs - 1) / WeightUses::kJobs;
+      for (std::size_t i = 0; i < blocks; ++i) {
+        const auto first = jobs.begin() + static_cast<std::ptrdiff_t>(i * jobs.size() / blocks);
+        const auto last =
+            jobs.begin() + static_cast<std::ptrdiff_t>((i + 1) * jobs.size() / blocks);
+        blocks_.push_back({v, {first, last}, {}});
+      }
+    }
+  }
+  if (weights_version_ == batch.weights_version) return;
+  weights_version_ = batch.weights_version;
+  const std::size_t kinds = lanes_.lanes.size();
+  for (Block& block : blocks_) block.uses.resize(kinds);
+  parallel_for(static_cast<std::int64_t>(blocks_.size() * kinds), [&](std::int64_t work) {
+    Block& block = blocks_[static_cast<std::size_t>(work) / kinds];
+    const std::size_t kind = static_cast<std::size_t>(work) % kinds;
+    block.uses[kind].build(g, batch.weights, block.jobs, [&](int channel) {
+      return static_cast<std::size_t>(g.lane(channel)) % kinds == kind;
+    });
+  });
+}
+
+void ProductErrors::add_deltas(const BatchOperands& batch, std::uint32_t* sums) {
   const LaneGeometry& g = *batch.geometry;
   const std::int64_t image_size = std::int64_t{g.height} * g.width * g.channels;
   parallel_for(batch.images, [&](std::int64_t n) {
-    add_at_first_pixels(lanes, batch, static_cast<int>(n), sums + n * image_size);
+    add_at_first_pixels(lanes_, batch, static_cast<int>(n), sums + n * image_size);
   });
   if (g.width == 1 && g.height == 1) {
-    add_vector_product_errors(lanes, layer, batch, sums);
+    add_vector_product_errors(lanes_, layer_, batch, sums);
     return;
   }
-  thread_local std::vector<Join> kept_joins;
-  thread_local StageTaps kept_taps;
-  std::vector<Join>& joins = kept_joins;  // the caller's, in whichever thread
-  StageTaps& taps = kept_taps;
-  taps.arrange(batch, layer, lanes.negative_activations);
-  const std::vector<Work> all = plan(batch);
-  const int rows = (batch.height + g.stride - 1) / g.stride;
-  if (joins.size() < all.size()) joins.resize(all.size());
-  for (std::size_t first = 0, last = 0; first < all.size(); first = last) {
-    for (std::size_t bytes = 0; last < all.size() && bytes < kJoinBytes;) {
-      const std::size_t count = std::min(kLeastJoins, all.size() - last);
+  thread_local ActivationPlanes kept_planes;
+  thread_local std::vector<std::vector<JobErrors>> kept_errors;
+  ActivationPlanes& planes = kept_planes;  // the caller's, in whichever thread
+  std::vector<std::vector<JobErrors>>& errors = kept_errors;
+  plan(batch);
+  planes.arrange(batch, layer_, lanes_.negative_activations);
+  const auto at_once = static_cast<std::size_t>(threads());
+  errors.resize(blocks_.size());
+  for (std::size_t first = 0, last = 0; first < blocks_.size(); first = last) {
+    for (std::size_t bytes = 0; last < blocks_.size() && bytes < kErrorBytes;) {
+      const std::size_t count = std::min(at_once, blocks_.size() - last);
       parallel_for(static_cast<std::int64_t>(count), [&](std::int64_t i) {
-        thread_local JoinBuilder builder;
-        builder.build(lanes, batch, taps, all[last + i], joins[last - first + i]);
+        thread_local Finder finder;
+        const Block& b = blocks_[last + i];
+        finder.run(lanes_, planes, batch.images, b.multiplier, b.jobs, b.uses,
+                   errors[last - first + i]);
       });
-      for (std::size_t i = 0; i < count; ++i) bytes += joins[last - first + i].bytes();
-      last += count;
+      for (std::size_t i = 0; i < count; ++i, ++last) {
+        for (const JobErrors& e : errors[last - first]) bytes += e.bytes();
+      }
     }
     parallel_for(batch.images, [&](std::int64_t n) {
-      for (int row = 0; row < rows; ++row) {  // row by row: those of the sums stay in the cache
-        for (std::size_t i = 0; i < last - first; ++i) {
-          joins[i].apply(static_cast<int>(n), row, sums + n * image_size);
+      for (std::size_t i = first; i < last; ++i) {
+        for (std::size_t job = 0; job < blocks_[i].jobs.size(); ++job) {
+          errors[i - first][job].apply(g, blocks_[i].jobs[job], planes.columns(),
+                                       static_cast<int>(n), sums + n * image_size);
         }
       }
     });

@@ -1,16 +1,45 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "inure/errors/error_model.hpp"
+#include "inure/errors/tap_jobs.hpp"
 #include "inure/errors/timing_lanes.hpp"
+#include "inure/errors/weight_uses.hpp"
 
 namespace inure {
 
-// Adds the deltas of all wrong products of a batch to its sums, [images][height][width][channels].
-// Throws Error that names the layer where an activation is negative and the lanes know none.
-void add_product_errors(const TimingLanes& lanes, const std::string& layer,
-                        const BatchOperands& batch, std::uint32_t* sums);
+// The wrong products of one layer.
+class ProductErrors {
+ public:
+  ProductErrors(const TimingLanes& lanes, std::string layer)
+      : lanes_(lanes), layer_(std::move(layer)) {}
+
+  // Adds the deltas of all wrong products of a batch to its sums, [images][height][width]
+  // [channels]. Throws Error that names the layer where an activation is negative and the lanes
+  // know none. From one thread at a time.
+  void add_deltas(const BatchOperands& batch, std::uint32_t* sums);
+
+ private:
+  // Jobs that are looked up together: of one multiplier.
+  struct Block {
+    int multiplier = 0;
+    std::vector<TapJob> jobs;
+    std::vector<WeightUses> uses;  // one for each kind of lane
+  };
+
+  void plan(const BatchOperands& batch);
+
+  const TimingLanes& lanes_;
+  std::string layer_;
+  std::vector<Block> blocks_;
+  // What the blocks were made for.
+  std::uint64_t weights_version_ = 0;
+  int height_ = 0, width_ = 0;
+};
 
 }  // namespace inure

@@ -14,7 +14,10 @@ namespace {
 class TimingErrors : public ErrorModel {
  public:
   TimingErrors(std::shared_ptr<const TimingLanes> lanes, std::string layer)
-      : lanes_(std::move(lanes)), layer_(std::move(layer)), sum_errors_(*lanes_) {
+      : lanes_(std::move(lanes)),
+        layer_(std::move(layer)),
+        sum_errors_(*lanes_),
+        product_errors_(*lanes_, layer_) {
     for (const TimingLanes::Lane& lane : lanes_->lanes) {
       for (const auto& product : lane.products) products_ |= product->size() > 0;
     }
@@ -29,7 +32,7 @@ class TimingErrors : public ErrorModel {
   }
   void add_batch_deltas(const ErrorKey&, const BatchOperands& batch,
                         std::uint32_t* sums) const override {
-    add_product_errors(*lanes_, layer_, batch, sums);
+    product_errors_.add_deltas(batch, sums);
   }
   std::unique_ptr<CycleErrors> cycles(const ErrorKey& key, const LaneGeometry& g) const override;
 
@@ -41,6 +44,7 @@ class TimingErrors : public ErrorModel {
   std::shared_ptr<const TimingLanes> lanes_;
   std::string layer_;
   SumErrors sum_errors_;
+  mutable ProductErrors product_errors_;  // remembers what it knows of the weights
   bool products_ = false;
 };
 

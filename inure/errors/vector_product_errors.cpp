@@ -27,7 +27,7 @@ std::uint32_t find_marked(const std::uint16_t* pairs, std::uint32_t count,
   return n;
 }
 
-using Exception = ExceptionSet::OfActivations;
+using Exception = ExceptionSet::Exception;
 
 // Those of marked weights; `found` has room for one more.
 std::uint32_t find_marked(std::span<const Exception> list, const std::uint8_t* marked,

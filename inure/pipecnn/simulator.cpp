@@ -41,6 +41,7 @@ void SimulatorProgram::prepare(int index, const std::vector<std::int8_t>& weight
   const StageSpec& s = st.spec;
   const LaneGeometry& g = st.geometry;
   Prepared& p = prepared_[index];
+  ++p.version;
   p.groups.resize(s.groups);
   p.start.resize(s.out_channels);
   const int taps = s.taps();
@@ -187,6 +188,7 @@ void SimulatorProgram::add_batch_deltas(int index, const RunKey& key,
   batch.activations = padded_.bytes.data();
   batch.height = padded_.height, batch.width = padded_.width;
   batch.weights = weights.data();
+  batch.weights_version = p.version;
   std::vector<LaneOperands> strips;
   if (st.geometry.width == 1 && st.geometry.height == 1) {
     for (int group = 0; group < st.spec.groups; ++group) {

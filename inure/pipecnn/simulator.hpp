@@ -27,6 +27,7 @@ class SimulatorProgram : public PipecnnProgram {
  private:
   // What is derived from a stage's weights.
   struct Prepared {
+    std::uint64_t version = 0;  // of the weights: how many times they were prepared
     std::vector<PackedWeights> groups;
     // What the sums begin with: it takes the inputs' offset back and adds the wide bias.
     std::vector<std::int32_t> start;
