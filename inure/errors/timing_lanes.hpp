@@ -17,7 +17,7 @@ namespace inure {
 struct TimingLanes {
   struct Lane {
     std::vector<std::shared_ptr<const ExceptionSet>> products;  // one a multiplier
-    std::vector<SumClass> sums;  // [kSumClasses]
+    std::vector<SumClass> sums;                                 // [kSumClasses]
   };
   std::vector<Lane> lanes;
   int vec_size = 0;
