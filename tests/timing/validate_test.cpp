@@ -255,8 +255,8 @@ INSTANTIATE_TEST_SUITE_P(Lanes, CircuitOfAProfile,
                          testing::Values(LaneCase{true, 3}, LaneCase{false, 3}));
 
 TEST(Validate, DrawsSumsByTheirClass) {
-  // One product a step: 1 and -1 in turn, in outputs of 4 steps. Before step 1 the accumulator is
-  // 1, the sum -1; before both 0: class 4.
+  // One product a step: 1 and -1 in turn, in outputs of 4 steps. At an output's second step the
+  // accumulator is 1 and the sum -1, the only product is negative and the one before was not.
   OperandTrace trace;
   trace.vec_size = 1;
   for (int step = 0; step < 40000; ++step) {
@@ -267,18 +267,20 @@ TEST(Validate, DrawsSumsByTheirClass) {
   LaneModel model;
   model.products.resize(1);
   model.products[0].first.assign(ProductTable::kPairs + 1, 0);
-  model.sums[4].rate = 0.5;
-  model.sums[4].deltas = {{-2, 0.25}, {7, 1}};
+  model.sums.resize(kSumClasses);
+  SumClass& second = model.sums[sum_class(1, 1, -1, negative_level(0, 1), negative_level(1, 1))];
+  second.rate = 0.5;
+  second.deltas = {{-2, 0.25}, {7, 1}};
   const LaneErrors errors = predict_errors(model, trace, 1);
   int negative = 0;
   for (const StepError& error : errors.accumulator) {
-    ASSERT_TRUE(error.step % 4 == 1 || error.step % 4 == 3) << error.step;
+    ASSERT_EQ(error.step % 4, 1) << error.step;
     ASSERT_TRUE(error.delta == -2 || error.delta == 7);
     negative += error.delta == -2;
   }
-  // In step 3 the accumulator is 1 and the sum -1 again, but before them 0 and 1: the same signs.
-  EXPECT_NEAR(static_cast<double>(errors.accumulator.size()), 10000, 400);
-  EXPECT_NEAR(negative, 2500, 200);
+  // In step 3 all that is the same, but for the step.
+  EXPECT_NEAR(static_cast<double>(errors.accumulator.size()), 5000, 300);
+  EXPECT_NEAR(negative, 1250, 150);
   trace.activations[5] = -1;
   model.negative_activations = false;
   EXPECT_EQ(error_of([&] { predict_errors(model, trace, 1); }),
