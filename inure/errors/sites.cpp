@@ -6,6 +6,7 @@
 
 #include "inure/base/clones.hpp"
 #include "inure/base/random.hpp"
+#include "inure/errors/philox_batch.hpp"
 
 namespace inure {
 namespace {
@@ -47,14 +48,8 @@ struct Stream {
   std::uint32_t row, image;
 };
 
-// Pass, stage and model make a key of their own; row and image then count.
 Stream stream_of(const ErrorKey& key, std::uint32_t model, std::uint32_t row) {
-  const auto purpose = static_cast<std::uint32_t>(RandomPurpose::kErrors) + model * 2 +
-                       static_cast<std::uint32_t>(key.training);
-  const PhiloxBlock block = philox({purpose, key.stage, static_cast<std::uint32_t>(key.iteration),
-                                    static_cast<std::uint32_t>(key.iteration >> 32)},
-                                   philox_key(key.seed));
-  return {{block[0], block[1]}, row, key.image};
+  return {pass_key(key, model), row, key.image};
 }
 
 constexpr int kBlocks = 16, kBatch = kBlocks * 4;  // gaps drawn at a time
@@ -64,25 +59,12 @@ constexpr int kBlocks = 16, kBatch = kBlocks * 4;  // gaps drawn at a time
 INURE_CLONES
 void draw_gaps(const Stream& stream, std::uint32_t first_block, float per_log,
                float (&gaps)[kBatch]) {
-  // Words of 32 bits in 64: so the compiler keeps them in vectors through the wide products.
-  constexpr std::uint64_t kLow = 0xFFFFFFFF;
-  std::uint64_t c0[kBlocks], c1[kBlocks], c2[kBlocks], c3[kBlocks];
+  std::uint64_t words[4][kBlocks];
   for (int i = 0; i < kBlocks; ++i) {
-    c0[i] = (first_block + static_cast<std::uint32_t>(i)) & kLow;
-    c1[i] = stream.row, c2[i] = stream.image, c3[i] = 0;
+    words[0][i] = first_block + static_cast<std::uint32_t>(i);
+    words[1][i] = stream.row, words[2][i] = stream.image, words[3][i] = 0;
   }
-  std::uint32_t k0 = stream.key[0], k1 = stream.key[1];
-  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9, k1 += 0xBB67AE85) {
-#pragma GCC unroll 1  // or the compiler unrolls it all and finds no vectors
-    for (int i = 0; i < kBlocks; ++i) {
-      const std::uint64_t p0 = c0[i] * 0xD2511F53u, p1 = c2[i] * 0xCD9E8D57u;
-      c0[i] = (p1 >> 32) ^ c1[i] ^ k0;
-      c1[i] = p1 & kLow;
-      c2[i] = (p0 >> 32) ^ c3[i] ^ k1;
-      c3[i] = p0 & kLow;
-    }
-  }
-  const std::uint64_t* words[4] = {c0, c1, c2, c3};
+  philox_batch(stream.key, words);
   for (int w = 0; w < 4; ++w) {
     for (int i = 0; i < kBlocks; ++i) {
       gaps[w * kBlocks + i] = gap_of(static_cast<std::uint32_t>(words[w][i]), per_log);
@@ -91,6 +73,15 @@ void draw_gaps(const Stream& stream, std::uint32_t first_block, float per_log,
 }
 
 }  // namespace
+
+PhiloxKey pass_key(const ErrorKey& key, std::uint32_t model) {
+  const auto purpose = static_cast<std::uint32_t>(RandomPurpose::kErrors) + model * 2 +
+                       static_cast<std::uint32_t>(key.training);
+  const PhiloxBlock block = philox({purpose, key.stage, static_cast<std::uint32_t>(key.iteration),
+                                    static_cast<std::uint32_t>(key.iteration >> 32)},
+                                   philox_key(key.seed));
+  return {block[0], block[1]};
+}
 
 SiteSampler::SiteSampler(double rate, std::uint32_t model)
     : rate_(rate),

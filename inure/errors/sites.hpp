@@ -4,9 +4,13 @@
 #include <span>
 #include <vector>
 
+#include "inure/base/random.hpp"
 #include "inure/errors/error_model.hpp"
 
 namespace inure {
+
+// Pass, stage and model make a random key of their own; places and images then count.
+PhiloxKey pass_key(const ErrorKey& key, std::uint32_t model);
 
 // Independent events: each of `count` sites is hit with probability `rate`. The hits are drawn by
 // their gaps, which are geometric: gap = floor(ln u / ln(1 - rate)), so the cost follows the number

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "inure/base/clones.hpp"
+#include "inure/errors/philox_batch.hpp"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -215,27 +216,16 @@ INURE_CLONES
 void draw(const PhiloxKey& pass, std::uint32_t strip, std::uint32_t image,
           const std::int64_t (&site)[kBatch], std::uint32_t (&first)[kBatch],
           std::uint32_t (&second)[kBatch]) {
-  constexpr std::uint64_t kLow = 0xFFFFFFFF;  // words of 32 bits in 64, as in draw_gaps
-  std::uint64_t c0[kBatch], c1[kBatch], c2[kBatch], c3[kBatch];
+  std::uint64_t words[4][kBatch];
   for (int i = 0; i < kBatch; ++i) {
-    c0[i] = static_cast<std::uint64_t>(site[i]) & kLow;
-    c1[i] = static_cast<std::uint64_t>(site[i]) >> 32;
-    c2[i] = strip, c3[i] = image;
+    words[0][i] = static_cast<std::uint32_t>(site[i]);
+    words[1][i] = static_cast<std::uint64_t>(site[i]) >> 32;
+    words[2][i] = strip, words[3][i] = image;
   }
-  std::uint32_t k0 = pass[0], k1 = pass[1];
-  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9, k1 += 0xBB67AE85) {
-#pragma GCC unroll 1
-    for (int i = 0; i < kBatch; ++i) {
-      const std::uint64_t p0 = c0[i] * 0xD2511F53u, p1 = c2[i] * 0xCD9E8D57u;
-      c0[i] = (p1 >> 32) ^ c1[i] ^ k0;
-      c1[i] = p1 & kLow;
-      c2[i] = (p0 >> 32) ^ c3[i] ^ k1;
-      c3[i] = p0 & kLow;
-    }
-  }
+  philox_batch(pass, words);
   for (int i = 0; i < kBatch; ++i) {
-    first[i] = static_cast<std::uint32_t>(c0[i]);
-    second[i] = static_cast<std::uint32_t>(c1[i]);
+    first[i] = static_cast<std::uint32_t>(words[0][i]);
+    second[i] = static_cast<std::uint32_t>(words[1][i]);
   }
 }
 
@@ -277,13 +267,7 @@ SumErrors::SumErrors(const TimingLanes& lanes)
 }
 
 PhiloxKey SumErrors::pass_key(const ErrorKey& key, Part part) {
-  const auto purpose = static_cast<std::uint32_t>(RandomPurpose::kErrors) +
-                       (kCandidateModel + kParts + part) * 2 +
-                       static_cast<std::uint32_t>(key.training);
-  const PhiloxBlock block = philox({purpose, key.stage, static_cast<std::uint32_t>(key.iteration),
-                                    static_cast<std::uint32_t>(key.iteration >> 32)},
-                                   philox_key(key.seed));
-  return {block[0], block[1]};
+  return inure::pass_key(key, kCandidateModel + kParts + part);
 }
 
 std::int32_t SumErrors::delta(const PhiloxKey& pass, const ErrorKey& key, std::uint32_t strip,

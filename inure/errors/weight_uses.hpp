@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "inure/errors/error_model.hpp"
@@ -27,8 +26,7 @@ class WeightUses {
     std::uint32_t first = 0;  // the lowest of them: where it stands in firsts(); others follow
   };
 
-  // weights: [channels][group_channels][kernel][kernel]. Only of channels
-  // that `counts` accepts.
+  // weights: [channels][group_channels][kernel][kernel]. Only of channels that `counts` accepts.
   void build(const LaneGeometry& g, const std::int8_t* weights, std::span<const TapJob> jobs,
              const std::function<bool(int channel)>& counts);
 
