@@ -52,24 +52,44 @@ Stream stream_of(const ErrorKey& key, std::uint32_t model, std::uint32_t row) {
   return {pass_key(key, model), row, key.image};
 }
 
-constexpr int kBlocks = 16, kBatch = kBlocks * 4;  // gaps drawn at a time
+constexpr int kBlocks = 16, kBatch = kSiteWords;  // words drawn at a time
 
-// Philox and the logarithm on kBlocks counters side by side: gap k of the batch is made of word
-// k / kBlocks of block k % kBlocks.
-INURE_CLONES
-void draw_gaps(const Stream& stream, std::uint32_t first_block, float per_log,
-               float (&gaps)[kBatch]) {
-  std::uint64_t words[4][kBlocks];
+// kBlocks counters side by side: word k of the batch is word k / kBlocks of block k % kBlocks.
+[[gnu::always_inline]] inline void draw_blocks(const Stream& stream, std::uint32_t first_block,
+                                               std::uint64_t (&words)[4][kBlocks]) {
   for (int i = 0; i < kBlocks; ++i) {
     words[0][i] = first_block + static_cast<std::uint32_t>(i);
     words[1][i] = stream.row, words[2][i] = stream.image, words[3][i] = 0;
   }
   philox_batch(stream.key, words);
+}
+
+INURE_CLONES
+void draw_words(const Stream& stream, std::uint32_t first_block, std::uint32_t (&drawn)[kBatch]) {
+  std::uint64_t words[4][kBlocks];
+  draw_blocks(stream, first_block, words);
+  for (int w = 0; w < 4; ++w) {
+    for (int i = 0; i < kBlocks; ++i) {
+      drawn[w * kBlocks + i] = static_cast<std::uint32_t>(words[w][i]);
+    }
+  }
+}
+
+INURE_CLONES
+void draw_gaps(const Stream& stream, std::uint32_t first_block, float per_log,
+               float (&gaps)[kBatch]) {
+  std::uint64_t words[4][kBlocks];
+  draw_blocks(stream, first_block, words);
   for (int w = 0; w < 4; ++w) {
     for (int i = 0; i < kBlocks; ++i) {
       gaps[w * kBlocks + i] = gap_of(static_cast<std::uint32_t>(words[w][i]), per_log);
     }
   }
+}
+
+std::uint32_t word_of(const Stream& stream, std::uint32_t k) {
+  const std::uint32_t block = k / kBatch * kBlocks + k % kBlocks;
+  return philox({block, stream.row, stream.image, 0}, stream.key)[k % kBatch / kBlocks];
 }
 
 }  // namespace
@@ -81,6 +101,21 @@ PhiloxKey pass_key(const ErrorKey& key, std::uint32_t model) {
                                     static_cast<std::uint32_t>(key.iteration >> 32)},
                                    philox_key(key.seed));
   return {block[0], block[1]};
+}
+
+std::uint32_t site_word(const ErrorKey& key, std::uint32_t model, std::uint32_t row,
+                        std::uint32_t k) {
+  return word_of(stream_of(key, model, row), k);
+}
+
+void site_words(const ErrorKey& key, std::uint32_t model, std::uint32_t row, std::uint32_t first,
+                std::span<std::uint32_t> words) {
+  const Stream stream = stream_of(key, model, row);
+  for (std::size_t done = 0; done < words.size(); done += kBatch) {
+    std::uint32_t drawn[kBatch];
+    draw_words(stream, (first + static_cast<std::uint32_t>(done)) / kBatch * kBlocks, drawn);
+    std::copy_n(drawn, std::min<std::size_t>(kBatch, words.size() - done), words.data() + done);
+  }
 }
 
 SiteSampler::SiteSampler(double rate, std::uint32_t model)
@@ -95,9 +130,7 @@ std::vector<std::int64_t> SiteSampler::sample_plain(const ErrorKey& key, std::ui
   const Stream stream = stream_of(key, model_, row);
   std::int64_t site = -1;
   for (std::uint32_t k = 0;; ++k) {
-    const std::uint32_t index = k / kBatch * kBlocks + k % kBlocks;
-    const PhiloxBlock block = philox({index, stream.row, stream.image, 0}, stream.key);
-    site += 1 + static_cast<std::int64_t>(gap_of(block[k % kBatch / kBlocks], per_log_));
+    site += 1 + static_cast<std::int64_t>(gap_of(word_of(stream, k), per_log_));
     if (site >= count) return hits;
     hits.push_back(site);
   }

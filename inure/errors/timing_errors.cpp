@@ -89,8 +89,11 @@ class TimingCycles : public CycleErrors {
     const SumErrors::Part part = SumErrors::part(at.step);
     const std::int64_t site = SumErrors::site(g_, channels, at.x, at.channel - first, at.step);
     const std::uint32_t strip = g_.strip_id(at.y, first);
-    if (!is_candidate(part, strip, site, channels)) return 0;
-    return errors_.sum_errors().delta(SumErrors::pass_key(key_, part), key_, strip, site,
+    const std::vector<std::int64_t>& candidates = candidates_of(part, strip, channels);
+    const auto found = std::lower_bound(candidates.begin(), candidates.end(), site);
+    if (found == candidates.end() || *found != site) return 0;
+    const auto number = static_cast<std::size_t>(found - candidates.begin());
+    return errors_.sum_errors().delta(SumErrors::word(key_, part, strip, number),
                                       g_.lane(at.channel), state.sum_class());
   }
 
@@ -103,13 +106,14 @@ class TimingCycles : public CycleErrors {
     return errors_.lanes().of(g_.lane(at.channel));
   }
 
-  bool is_candidate(SumErrors::Part part, std::uint32_t strip, std::int64_t site, int channels) {
+  const std::vector<std::int64_t>& candidates_of(SumErrors::Part part, std::uint32_t strip,
+                                                 int channels) {
     const auto [known, fresh] = candidates_[part].try_emplace(strip);
     if (fresh) {
       known->second = errors_.sum_errors().candidates(part).sample_plain(
           key_, strip, SumErrors::sites(g_, channels, part));
     }
-    return std::binary_search(known->second.begin(), known->second.end(), site);
+    return known->second;
   }
 
   const TimingErrors& errors_;
