@@ -104,9 +104,18 @@ struct SumErrors::Strip {
   StepBatch batch;
   std::uint32_t words[StepBatch::kMost];
   int likely[StepBatch::kMost], likely_count = 0;  // numbers in the batch
-  int levels[StepBatch::kMost];                    // of the class, by number in the batch
-  std::array<std::uint8_t, 1025> level_of{};       // by number of negative products
+  // By number in the batch: first a class without its chain, then the class.
+  int levels[StepBatch::kMost];
+  std::int32_t before[StepBatch::kMost];
+  std::array<std::uint8_t, 1025> level_of{};  // by number of negative products
   std::array<const Lane*, LaneGeometry::kStripChannels> lanes{};
+
+  // The candidates of a pixel and of kWidth channels: some in the order of `likely`.
+  struct Group {
+    int x, begin, end, last;  // last: of their steps
+  };
+  static constexpr int kWidth = 2 * StripSums::kVector;
+  std::array<std::vector<Group>, LaneGeometry::kStripChannels / kWidth> of_channels;
 
   Strip(const SumErrors& all, const LaneOperands& strip, std::uint32_t* to, std::int64_t step,
         StripSums& right_sums)
@@ -132,40 +141,62 @@ struct SumErrors::Strip {
     }
   }
 
-  // Adds what number i adds; `before`: what its accumulator should hold before its step.
-  void settle(int i, std::int32_t before) {
-    const int channel = batch.channel[i];
-    const int of_step = levels[i] * kSumChains + sum_chain(before, batch.sum[i]);
-    if (words[i] >= lanes[index(channel)]->erring[index(of_step)]) return;
-    const int lane = operands.geometry->lane(operands.first_channel + channel);
-    sums[batch.x[i] * stride + channel] +=
-        static_cast<std::uint32_t>(errors.delta(words[i], lane, of_step));
-  }
-
-  void settle_start() {
+  // What the accumulators of those should hold before their step.
+  void find_before(Part part) {
+    if (part == kStart) {
+      std::copy_n(batch.sum_before, batch.count, before);  // 0 in the first step
+      return;
+    }
+    for (auto& groups : of_channels) groups.clear();
     for (int k = 0; k < likely_count; ++k) {
-      const int i = likely[k];
-      settle(i, batch.sum_before[i]);  // 0 in the first step
+      const int i = likely[k], x = batch.x[i];
+      auto& groups = of_channels[index(batch.channel[i] / kWidth)];
+      if (groups.empty() || groups.back().x != x) groups.push_back({x, k, k, 0});
+      groups.back().end = k + 1;
+      groups.back().last = std::max(groups.back().last, batch.step[i]);
+    }
+    int first = 0;
+    for (const auto& groups : of_channels) {
+      for (std::size_t g = 0; g < groups.size(); g += StripSums::kPixels) {
+        const std::size_t count = std::min<std::size_t>(StripSums::kPixels, groups.size() - g);
+        find_before(std::span(groups).subspan(g, count), first);
+      }
+      first += kWidth;
     }
   }
 
-  void settle_later() {
-    constexpr int kWidth = 2 * StripSums::kVector;
-    for (int k = 0; k < likely_count;) {
-      const int x = batch.x[likely[k]], first = batch.channel[likely[k]] / kWidth * kWidth;
-      int end = k, last = 0;
-      for (; end < likely_count; ++end) {
-        const int i = likely[end];
-        if (batch.x[i] != x || batch.channel[i] >= first + kWidth) break;
-        last = std::max(last, batch.step[i]);
-      }
-      const bool one = operands.channels - first <= StripSums::kVector;
-      right.accumulate(x, first, one ? StripSums::kVector : kWidth, last);
-      for (; k < end; ++k) {
+  void find_before(std::span<const Group> groups, int first) {
+    int x[StripSums::kPixels], last = 0;
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      x[g] = groups[g].x;
+      last = std::max(last, groups[g].last);
+    }
+    const bool narrow = operands.channels - first <= StripSums::kVector;
+    right.accumulate({x, groups.size()}, first, narrow ? StripSums::kVector : kWidth, last);
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      for (int k = groups[g].begin; k < groups[g].end; ++k) {
         const int i = likely[k], step = batch.step[i];
-        settle(i,
-               right.before(step, batch.channel[i] - first) + (step % 2 ? batch.sum_before[i] : 0));
+        before[i] = right.before(static_cast<int>(g), step, batch.channel[i] - first) +
+                    (batch.sum_before[i] & -(step % 2));
       }
+    }
+  }
+
+  // Adds the deltas of those that do err.
+  void settle() {
+    int erring = 0;
+    for (int k = 0; k < likely_count; ++k) {
+      const int i = likely[k];
+      const int of_step = levels[i] * kSumChains + sum_chain(before[i], batch.sum[i]);
+      levels[i] = of_step;
+      likely[erring] = i;
+      erring += words[i] < lanes[index(batch.channel[i])]->erring[of_step];
+    }
+    for (int k = 0; k < erring; ++k) {
+      const int i = likely[k], channel = batch.channel[i];
+      const int lane = operands.geometry->lane(operands.first_channel + channel);
+      sums[batch.x[i] * stride + channel] +=
+          static_cast<std::uint32_t>(errors.delta(words[i], lane, levels[i]));
     }
   }
 };
@@ -190,7 +221,8 @@ void SumErrors::add_part(const ErrorKey& key, const LaneOperands& operands, Part
           batch.x, batch.channel, batch.step);
     strip_sums.add_products(batch);
     strip.thin();
-    part == kStart ? strip.settle_start() : strip.settle_later();
+    strip.find_before(part);
+    strip.settle();
   }
 }
 

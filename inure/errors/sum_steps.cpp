@@ -35,18 +35,18 @@ void add_quads(const std::uint32_t* activations, const std::uint32_t* weights, i
   }
 }
 
-// What `count` vectors of sums are before every second step, kept[step / 2][channel], for steps 0
-// to steps - 1. The plain way.
-template <int count>
-void accumulate_plain(const std::uint32_t* activations, const std::int8_t* weights,
-                      const std::int32_t* offsets, int quads, int steps, std::int32_t* kept) {
-  constexpr int kChannels = count * StripSums::kVector;
+// `vectors` of channels of one pixel; kept[step / 2][channel]. The plain way.
+template <int vectors>
+void accumulate_plain(const StripSums::Run& run, const std::uint32_t* activations,
+                      std::int32_t* kept) {
+  constexpr int kChannels = vectors * StripSums::kVector;
   std::int32_t sums[kChannels] = {};
-  for (int step = 0; step < steps; ++step) {
+  const std::int32_t* offsets = run.offsets;
+  for (int step = 0; step < run.steps; ++step) {
     if (step % 2 == 0) kept = std::copy(sums, sums + kChannels, kept);
-    for (int quad = 0; quad < quads; ++quad) {
+    for (int quad = 0; quad < run.quads; ++quad) {
       const std::uint32_t a = *activations++;
-      const std::int8_t* w = weights + *offsets++;
+      const std::int8_t* w = run.weights + *offsets++;
       for (int c = 0; c < kChannels; ++c) {
         for (int v = 0; v < 4; ++v) sums[c] += signed_byte(a, v * 8) * w[c * 4 + v];
       }
@@ -55,36 +55,60 @@ void accumulate_plain(const std::uint32_t* activations, const std::int8_t* weigh
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
-// One operand has to be unsigned: the activations where none is negative, else weights + 128; what
-// that adds, 128 times the activations, is taken back.
-template <int count, bool negative>
+// Some pixels side by side, which share what is read of the weights. One operand has to be
+// unsigned: the activations where none is negative, else weights + 128; what that adds, 128 times
+// the activations, is taken back.
+template <int vectors, int pixels, bool negative>
 [[gnu::target("avx512f,avx512bw,avx512vl,avx512vnni")]] void accumulate_vnni(
-    const std::uint32_t* activations, const std::int8_t* weights, const std::int32_t* offsets,
-    int quads, int steps, std::int32_t* kept) {
+    const StripSums::Run& run) {
   constexpr int kVector = StripSums::kVector;
   const __m512i sign = _mm512_set1_epi8(-128);
-  __m512i offset = _mm512_setzero_si512(), sum0 = offset, sum1 = offset;
-  for (int step = 0; step < steps; step += 2, kept += count * kVector) {
-    _mm512_storeu_si512(kept, _mm512_sub_epi32(sum0, offset));
-    if (count > 1) _mm512_storeu_si512(kept + kVector, _mm512_sub_epi32(sum1, offset));
-    for (int left = std::min(2, steps - step) * quads; left > 0; --left) {
-      const __m512i a = _mm512_set1_epi32(static_cast<std::int32_t>(*activations++));
-      const std::int8_t* w = weights + *offsets++;
-      const __m512i w0 = _mm512_loadu_si512(w);
-      const __m512i w1 = count > 1 ? _mm512_loadu_si512(w + kVector * 4) : w0;
-      if (negative) {
-        offset = _mm512_dpbusd_epi32(offset, sign, a);
-        sum0 = _mm512_dpbusd_epi32(sum0, _mm512_xor_si512(w0, sign), a);
-        if (count > 1) sum1 = _mm512_dpbusd_epi32(sum1, _mm512_xor_si512(w1, sign), a);
-      } else {
-        sum0 = _mm512_dpbusd_epi32(sum0, a, w0);
-        if (count > 1) sum1 = _mm512_dpbusd_epi32(sum1, a, w1);
+  __m512i offset[pixels], sums[pixels][vectors];
+  for (int p = 0; p < pixels; ++p) {
+    offset[p] = _mm512_setzero_si512();
+    for (int v = 0; v < vectors; ++v) sums[p][v] = offset[p];
+  }
+  std::int32_t* kept = run.kept;
+  const int quads = run.quads, end = run.steps * quads;
+  for (int quad = 0; quad < end; kept += vectors * kVector) {
+    for (int p = 0; p < pixels; ++p) {
+      for (int v = 0; v < vectors; ++v) {
+        const __m512i sum = negative ? _mm512_sub_epi32(sums[p][v], offset[p]) : sums[p][v];
+        _mm512_storeu_si512(kept + p * run.kept_stride + v * kVector, sum);
+      }
+    }
+    for (const int next = std::min(end, quad + 2 * quads); quad < next; ++quad) {
+      __m512i w[vectors];
+      for (int v = 0; v < vectors; ++v) {
+        w[v] = _mm512_loadu_si512(run.weights + run.offsets[quad] + v * kVector * 4);
+        if (negative) w[v] = _mm512_xor_si512(w[v], sign);
+      }
+      for (int p = 0; p < pixels; ++p) {
+        const __m512i a = _mm512_set1_epi32(static_cast<std::int32_t>(run.activations[p][quad]));
+        if (negative) offset[p] = _mm512_dpbusd_epi32(offset[p], sign, a);
+        for (int v = 0; v < vectors; ++v) {
+          sums[p][v] = negative ? _mm512_dpbusd_epi32(sums[p][v], w[v], a)
+                                : _mm512_dpbusd_epi32(sums[p][v], a, w[v]);
+        }
       }
     }
   }
 }
 const bool kHasVnni = __builtin_cpu_supports("avx512vnni") != 0;
 #endif
+
+template <int vectors, int pixels>
+void accumulate_run(const StripSums::Run& run, [[maybe_unused]] bool negative) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (kHasVnni) {
+    return negative ? accumulate_vnni<vectors, pixels, true>(run)
+                    : accumulate_vnni<vectors, pixels, false>(run);
+  }
+#endif
+  for (int p = 0; p < pixels; ++p) {
+    accumulate_plain<vectors>(run, run.activations[p], run.kept + p * run.kept_stride);
+  }
+}
 
 }  // namespace
 
@@ -182,26 +206,30 @@ void StripSums::add_products(StepBatch& batch) {
   }
 }
 
-template <int count>
-void StripSums::accumulate(const std::uint32_t* activations, int first, int steps) {
-  const std::int8_t* weights = weights_ + first * 4;
-  const std::int32_t* offsets = weight_offsets_.data() + quads_;
-#if defined(__x86_64__) && defined(__GNUC__)
-  if (kHasVnni) {
-    const auto run =
-        negative_activations_ ? accumulate_vnni<count, true> : accumulate_vnni<count, false>;
-    return run(activations, weights, offsets, quads_, steps, kept_.data());
-  }
-#endif
-  accumulate_plain<count>(activations, weights, offsets, quads_, steps, kept_.data());
-}
-
-void StripSums::accumulate(int x, int first, int width, int last) {
+void StripSums::accumulate(std::span<const int> pixels, int first, int width, int last) {
   width_ = width;
-  kept_.resize(index(steps_ / 2 + 1) * 2 * kVector);
-  const std::uint32_t* activations = pixel(x) + quads_;
-  width == kVector ? accumulate<1>(activations, first, last + 1)
-                   : accumulate<2>(activations, first, last + 1);
+  pixel_kept_ = index((last / 2 + 1) * width);
+  kept_.resize(std::max(kept_.size(), pixels.size() * pixel_kept_));
+  Run run;
+  run.weights = weights_ + first * 4;
+  run.offsets = weight_offsets_.data() + quads_;
+  run.quads = quads_;
+  run.steps = last + 1;
+  run.kept_stride = static_cast<std::int64_t>(pixel_kept_);
+  const bool wide = width > kVector;
+  for (std::size_t p = 0; p < pixels.size();) {
+    const bool many = pixels.size() - p >= kPixels;
+    const std::size_t count = many ? kPixels : 1;
+    for (std::size_t i = 0; i < count; ++i) {
+      run.activations[i] = activations_.data() + index(pixels[p + i]) * pixel_words_ + quads_;
+    }
+    run.kept = kept_.data() + p * pixel_kept_;
+    const auto accumulate = wide   ? many ? accumulate_run<2, kPixels> : accumulate_run<2, 1>
+                              : many ? accumulate_run<1, kPixels>
+                                   : accumulate_run<1, 1>;
+    accumulate(run, negative_activations_);
+    p += count;
+  }
 }
 
 }  // namespace inure

@@ -11,7 +11,7 @@ namespace inure {
 // Some steps of a strip's outputs, what is added in each and what was added in the step before (0
 // and none negative where there is none). By candidate.
 struct StepBatch {
-  static constexpr int kMost = 1024;
+  static constexpr int kMost = 960;  // no power of two, or all arrays meet in the same cache sets
   int count = 0;
   std::int32_t x[kMost], channel[kMost], step[kMost];
   std::int32_t sum[kMost], sum_before[kMost];            // of the step's products
@@ -31,22 +31,29 @@ class StripSums {
   // to batch neither.
   void add_products(StepBatch& batch);
 
-  // What the accumulators should hold before steps 0 to `last` of pixel x, which a batch had: of
-  // the `width` (kVector or twice that) channels from `first`. Kept for every second step:
-  // before(step, channel) is that of step / 2 * 2, channel counting from `first`.
-  void accumulate(int x, int first, int width, int last);
-  std::int32_t before(int step, int channel) const {
-    return kept_[static_cast<std::size_t>(step / 2 * width_ + channel)];
+  // What the accumulators should hold before steps 0 to `last` of some pixels (at most kPixels),
+  // which a batch had: of the `width` (kVector or twice that) channels from `first`. Kept for every
+  // second step: before(p, step, channel) is that of step / 2 * 2 of the p-th of these pixels,
+  // channel counting from `first`.
+  void accumulate(std::span<const int> pixels, int first, int width, int last);
+  std::int32_t before(int p, int step, int channel) const {
+    return kept_[static_cast<std::size_t>(p) * pixel_kept_ +
+                 static_cast<std::size_t>(step / 2 * width_ + channel)];
   }
+
+  static constexpr int kPixels = 4;
+  struct Run {  // what is accumulated at a time; [pixel][step / 2][channel] is kept
+    const std::uint32_t* activations[kPixels];
+    const std::int8_t* weights;
+    const std::int32_t* offsets;
+    int quads, steps;
+    std::int32_t* kept;
+    std::int64_t kept_stride;
+  };
 
  private:
   void load_apart();
   void gather(int x);
-  const std::uint32_t* pixel(int x) const {
-    return activations_.data() + static_cast<std::size_t>(x) * pixel_words_;
-  }
-  template <int count>
-  void accumulate(const std::uint32_t* activations, int first, int steps);
 
   // A quad: 4 multipliers of a step; zeros fill the last one of a step. Quads are counted from a
   // step of zeros before the first step.
@@ -61,7 +68,8 @@ class StripSums {
   std::vector<std::int32_t> weight_offsets_;  // [quad]: of the strip's channels, 4 bytes each
   bool together_ = true;                      // the strip itself has all quads so
   std::vector<std::int8_t> assembled_;        // else: copies of the weights
-  std::vector<std::int32_t> kept_;            // [step / 2][width_]
+  std::vector<std::int32_t> kept_;            // [pixel][step / 2][width_]
+  std::size_t pixel_kept_ = 0;                // of a pixel
   int width_ = kVector;
 };
 
