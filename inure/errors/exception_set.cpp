@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "inure/base/error.hpp"
+#include "inure/errors/exception_patches.hpp"
 
 namespace inure {
 namespace {
@@ -47,6 +48,13 @@ ExceptionSet::ExceptionSet(const ProductTable::Clock& clock, bool negative_activ
   for_each([&](std::size_t at, unsigned pair, std::uint16_t delta) {
     exceptions_[next[at]++] = {static_cast<std::uint16_t>(pair), delta};
   });
+}
+
+ExceptionSet::~ExceptionSet() = default;
+
+const ExceptionPatches& ExceptionSet::patches() const {
+  std::call_once(patches_made_, [&] { patches_ = std::make_unique<ExceptionPatches>(*this); });
+  return *patches_;
 }
 
 std::span<const ExceptionSet::Exception> ExceptionSet::of_activations(unsigned activations,

@@ -1,12 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
 #include "inure/errors/product_table.hpp"
 
 namespace inure {
+
+class ExceptionPatches;
 
 // The wrong products of one multiplier at one clock period, by pair of activations: pairs are
 // ProductTable::pair(previous, now), 0 to 65,535.
@@ -16,6 +20,7 @@ namespace inure {
 class ExceptionSet {
  public:
   ExceptionSet(const ProductTable::Clock& clock, bool negative_activations);
+  ~ExceptionSet();
 
   bool negative_activations() const { return negative_activations_; }
   std::size_t size() const { return exceptions_.size(); }
@@ -29,6 +34,9 @@ class ExceptionSet {
 
   // What to add to the product of these operands; 0 where it is right.
   std::int32_t delta(unsigned activations, unsigned weights) const;
+
+  // The same, in the form that fully connected layers want: made when it is first asked for.
+  const ExceptionPatches& patches() const;
 
   // captured - right product, for an exception's delta.
   static std::int32_t signed_delta(unsigned activations, unsigned weights, std::uint16_t delta) {
@@ -47,6 +55,8 @@ class ExceptionSet {
   std::vector<Exception> exceptions_;
   std::vector<std::uint32_t> first_;  // by key and magnitude, and one more
   bool negative_activations_;
+  mutable std::once_flag patches_made_;
+  mutable std::unique_ptr<const ExceptionPatches> patches_;
 };
 
 }  // namespace inure

@@ -4,70 +4,21 @@
 #include <vector>
 
 #include "inure/base/parallel.hpp"
+#include "inure/errors/vector_channels.hpp"
 #include "inure/errors/vector_weights.hpp"
 
 // In one step of a multiplier every image's pair of activations meets every channel's pair of
-// weights. Each side is grouped by pair. The exceptions of the pairs of the smaller side are gone
-// through, and those whose other pair occurs on the other side add their deltas.
+// weights. Exceptions come in patches of 64 pairs of weights (exception_patches.hpp):
+//   1. of each image, the patches of its pair of activations: often none, else some ten;
+//   2. the channels with weights at the place of any of them, 64 at a time, sorted by place;
+//   3. each patch goes through the channels at its place, of which it has about every second one.
+// So images cost a lookup each, channels a fraction of a cycle, and the rest follows the errors.
 namespace inure {
 namespace {
 
-constexpr unsigned kPairs = ProductTable::kPairs;
-constexpr int kBlockSteps = 8;  // whose pairs of weights are made at once
+using Patch = ExceptionPatches::Patch;
 
-// Positions from 0 to count - 1 at which pairs[i] is marked; `found` has room for one more.
-std::uint32_t find_marked(const std::uint16_t* pairs, std::uint32_t count,
-                          const std::uint8_t* marked, std::uint32_t* found) {
-  std::uint32_t n = 0;
-#pragma GCC unroll 4
-  for (std::uint32_t i = 0; i < count; ++i) {
-    found[n] = i;
-    n += marked[pairs[i]];
-  }
-  return n;
-}
-
-using Exception = ExceptionSet::Exception;
-
-// Those of marked weights; `found` has room for one more.
-std::uint32_t find_marked(std::span<const Exception> list, const std::uint8_t* marked,
-                          Exception* found) {
-  std::uint32_t n = 0;
-#pragma GCC unroll 4
-  for (const Exception& e : list) {
-    found[n] = e;
-    n += marked[e.weights];
-  }
-  return n;
-}
-
-// Numbers of images or of channels by their pair.
-class Group {
- public:
-  void reset(std::size_t numbers) {
-    for (std::size_t i = 0; i < distinct_; ++i) last_[pairs_[i]] = 0;
-    distinct_ = 0;
-    if (pairs_.size() < numbers + 1) pairs_.resize(numbers + 1), before_.resize(numbers + 1);
-  }
-  void add(std::uint16_t pair, std::uint32_t number) {
-    const std::uint32_t before = last_[pair];
-    before_[number] = before;
-    last_[pair] = number + 1;
-    pairs_[distinct_] = pair;
-    distinct_ += before == 0;
-  }
-  std::span<const std::uint16_t> pairs() const { return {pairs_.data(), distinct_}; }
-  template <typename Visit>
-  void each(unsigned pair, Visit visit) const {
-    for (std::uint32_t i = last_[pair]; i != 0; i = before_[i - 1]) visit(i - 1);
-  }
-
- private:
-  std::vector<std::uint32_t> last_ = std::vector<std::uint32_t>(kPairs);  // its number + 1
-  std::vector<std::uint32_t> before_;  // of the same pair: its number + 1
-  std::vector<std::uint16_t> pairs_;   // distinct
-  std::size_t distinct_ = 0;
-};
+constexpr int kBlockSteps = 8;  // whose weights are read and whose patches are fetched at once
 
 std::vector<int> erring_multipliers(const TimingLanes& lanes) {
   std::vector<int> multipliers;
@@ -89,15 +40,15 @@ class VectorErrors {
         first_(strips[0].first_channel),
         sums_(sums),
         multipliers_(erring_multipliers(lanes)),
-        weights_(batch, strips, multipliers_),
-        channels_(weights_.channels()) {
-    channels_of_lane_.resize(lanes.lanes.size());
-    streamed_.resize(lanes.lanes.size());
-    for (int c = 0; c < channels_; ++c) {
+        weights_(batch, strips, multipliers_) {
+    const std::size_t words = (static_cast<std::size_t>(weights_.channels()) + 63) / 64;
+    of_lane_.assign(lanes.lanes.size(), std::vector<std::uint64_t>(words));
+    streamed_ = of_lane_;
+    for (int c = 0; c < weights_.channels(); ++c) {
       const std::size_t lane = static_cast<std::size_t>(g_.lane(first_ + c)) % lanes.lanes.size();
-      channels_of_lane_[lane].push_back(static_cast<std::uint32_t>(c));
-      if ((first_ + c) % g_.out_per_group < g_.lane_num) continue;
-      streamed_[lane].push_back(static_cast<std::uint32_t>(c));
+      const std::uint64_t bit = std::uint64_t{1} << (c % 64);
+      of_lane_[lane][c / 64] |= bit;
+      if ((first_ + c) % g_.out_per_group >= g_.lane_num) streamed_[lane][c / 64] |= bit;
     }
   }
 
@@ -112,38 +63,34 @@ class VectorErrors {
   }
 
  private:
-  // All images' lists of exceptions for one multiplier of one step and one kind of lane.
+  // One multiplier of one step and one kind of lane.
   struct Meeting {
+    std::size_t row;  // of the weights
+    const std::vector<std::uint64_t>* channels;
     std::size_t first, end;  // in lists_
-    std::size_t exceptions;
-    const std::vector<std::uint32_t>* channels;  // of the lanes
-    const std::uint16_t* weights;                // their pairs, by channel
   };
-  struct Images {  // of one pair of activations
-    std::uint16_t pair;
-    std::size_t first, end;  // in image_numbers_
-  };
-  struct Listed {
-    Images images;
-    std::span<const Exception> list;
+  struct Listed {  // of one image
+    std::uint32_t image;
+    std::int32_t activation;
+    std::span<const Patch> patches;
   };
 
   // The weights of the steps have been loaded. All lists first: they are on their way from memory
   // while those before are used.
   void add_block(int first, int end) {
     meetings_.clear();
-    lists_.clear();
-    image_numbers_.clear();
+    list_count_ = 0;
     std::size_t row = 0;
     for (int step = first; step < end; ++step) {
       for (const int v : multipliers_) {
         load_activations((step == 0 ? g_.steps - 1 : step - 1) * g_.vec_size + v,
                          step * g_.vec_size + v);
         for (std::size_t lane = 0; lane < lanes_.lanes.size(); ++lane) {
-          Meeting meeting{lists_.size(), 0, 0, nullptr, weights_.row(row)};
-          meeting.channels = &(step == 0 ? streamed_ : channels_of_lane_)[lane];
-          add_lists(*lanes_.lanes[lane].products[v], weights_.largest(row), meeting);
-          if (meeting.exceptions > 0) meetings_.push_back(meeting);
+          const std::size_t before = list_count_;
+          list(lanes_.lanes[lane].products[v]->patches(), weights_.largest(row));
+          if (list_count_ == before) continue;
+          meetings_.push_back(
+              {row, &(step == 0 ? streamed_ : of_lane_)[lane], before, list_count_});
         }
         ++row;
       }
@@ -151,93 +98,51 @@ class VectorErrors {
     for (const Meeting& meeting : meetings_) join(meeting);
   }
 
-  void add_lists(const ExceptionSet& set, int largest, Meeting& meeting) {
-    for (const Images& images : images_) {
-      const std::span<const Exception> list = set.of_activations(images.pair, largest);
-      if (list.empty()) continue;
-      constexpr std::size_t kLine = 64 / sizeof(Exception), kLines = 12;
-      for (std::size_t i = 0; i < std::min(list.size(), kLines * kLine); i += kLine) {
-        __builtin_prefetch(&list[i], 0, 2);
-      }
-      lists_.push_back({images, list});
-      meeting.exceptions += list.size();
-    }
-    meeting.end = lists_.size();
-  }
-
   void load_activations(int tap_before, int tap) {
     const std::int32_t* offsets = strips_[0].tap_activation;
     const std::int32_t before = offsets[tap_before], now = offsets[tap];
     const std::int64_t image =
         std::int64_t{batch_.groups()} * batch_.height * batch_.width * g_.group_channels;
-    images_by_pair_.reset(batch_.images);
-    for (int n = 0; n < batch_.images; ++n) {
-      const std::uint8_t* base = strips_[0].activations + n * image;
+    pairs_.resize(batch_.images);
+    const std::uint8_t* base = strips_[0].activations;
+    for (int n = 0; n < batch_.images; ++n, base += image) {
       const unsigned pair =
           ((before < 0 ? 128u : base[before]) << 8 | (now < 0 ? 128u : base[now])) ^ 0x8080u;
-      images_by_pair_.add(static_cast<std::uint16_t>(pair), n);
+      pairs_[n] = static_cast<std::uint16_t>(pair);
     }
-    images_.clear();
-    for (const std::uint16_t pair : images_by_pair_.pairs()) {
-      const std::size_t first = image_numbers_.size();
-      images_by_pair_.each(pair, [&](std::uint32_t n) { image_numbers_.push_back(n); });
-      images_.push_back({pair, first, image_numbers_.size()});
+  }
+
+  // The patches of each image that has some.
+  void list(const ExceptionPatches& patches, int largest) {
+    lists_.resize(std::max(lists_.size(), list_count_ + pairs_.size() + 1));
+    for (std::size_t n = 0; n < pairs_.size(); ++n) {
+      const auto of_image = patches.of_activations(pairs_[n], largest);
+      __builtin_prefetch(of_image.data(), 0, 2);
+      lists_[list_count_] = {static_cast<std::uint32_t>(n), static_cast<std::int8_t>(pairs_[n]),
+                             of_image};
+      list_count_ += !of_image.empty();
     }
   }
 
   // Adds the deltas.
   void join(const Meeting& meeting) {
-    const std::vector<std::uint32_t>& channels = *meeting.channels;
-    lists_now_ = std::span(lists_).subspan(meeting.first, meeting.end - meeting.first);
-    pairs_now_ = meeting.weights;
-    channels_by_pair_.reset(channels_);
-    if (channels.size() * 2 > meeting.exceptions) {
-      group_some(channels);
-    } else {
-      for (const std::uint32_t c : channels) channels_by_pair_.add(pairs_now_[c], c);
-    }
-    exceptions_.resize(std::max(exceptions_.size(), meeting.exceptions + 1));
-    for (const std::uint16_t pair : channels_by_pair_.pairs()) marked_[pair] = 1;
-    for (const Listed& listed : lists_now_) {
-      const std::uint32_t n = find_marked(listed.list, marked_.data(), exceptions_.data());
-      for (std::uint32_t i = 0; i < n; ++i) add(listed.images, exceptions_[i]);
-    }
-    for (const std::uint16_t pair : channels_by_pair_.pairs()) marked_[pair] = 0;
-  }
-
-  // Where channels are many, only those that err.
-  void group_some(const std::vector<std::uint32_t>& channels) {
-    const std::uint16_t* pairs = pairs_now_;
-    if (lanes_.lanes.size() > 1 || channels.size() < static_cast<std::size_t>(channels_)) {
-      pairs_.resize(channels.size());
-      for (std::size_t i = 0; i < channels.size(); ++i) pairs_[i] = pairs_now_[channels[i]];
-      pairs = pairs_.data();
-    }
-    found_.resize(channels.size() + 1);
-    mark_lists(1);
-    const std::uint32_t n = find_marked(pairs, static_cast<std::uint32_t>(channels.size()),
-                                        marked_.data(), found_.data());
-    mark_lists(0);
-    for (std::uint32_t i = 0; i < n; ++i) {
-      const std::uint32_t c = channels[found_[i]];
-      channels_by_pair_.add(pairs_now_[c], c);
+    const auto lists = std::span(lists_).subspan(meeting.first, meeting.end - meeting.first);
+    channels_.clear();
+    for (const Listed& listed : lists) channels_.mark(listed.patches);
+    channels_.find(weights_.before(meeting.row), weights_.now(meeting.row), *meeting.channels);
+    for (const Listed& listed : lists) {
+      std::uint32_t* const sums = sums_ + std::size_t{listed.image} * g_.channels + first_;
+      for (const Patch& patch : listed.patches) add(patch, listed.activation, sums);
     }
   }
 
-  void add(const Images& images, const Exception& e) {
-    const auto delta =
-        static_cast<std::uint32_t>(ExceptionSet::signed_delta(images.pair, e.weights, e.delta));
-    channels_by_pair_.each(e.weights, [&](std::uint32_t c) {
-      std::uint32_t* sum = sums_ + first_ + c;
-      for (std::size_t i = images.first; i < images.end; ++i) {
-        sum[std::size_t{image_numbers_[i]} * g_.channels] += delta;
-      }
-    });
-  }
-
-  void mark_lists(std::uint8_t mark) {
-    for (const Listed& listed : lists_now_) {
-      for (const Exception& e : listed.list) marked_[e.weights] = mark;
+  void add(const Patch& patch, std::int32_t activation, std::uint32_t* sums) {
+    const auto channels = channels_.at(patch.place);
+    const std::uint64_t mask = patch.mask();
+    const auto delta = static_cast<std::uint32_t>(ExceptionSet::signed_delta(
+        static_cast<std::uint8_t>(activation), patch.place & 255u, patch.delta));
+    for (const VectorChannels::Channel& c : channels) {
+      sums[c.number] += delta & -static_cast<std::uint32_t>(mask >> c.before & 1);
     }
   }
 
@@ -250,24 +155,14 @@ class VectorErrors {
 
   const std::vector<int> multipliers_;  // that err
   VectorWeights weights_;
-  const int channels_;  // of the strips
-  std::vector<std::vector<std::uint32_t>> channels_of_lane_;
-  std::vector<std::vector<std::uint32_t>> streamed_;  // those of the first step
+  // By kind of lane, a bit a channel: all, and those of the first step.
+  std::vector<std::vector<std::uint64_t>> of_lane_, streamed_;
 
   std::vector<Meeting> meetings_;
   std::vector<Listed> lists_;
-  std::vector<std::uint32_t> image_numbers_;
-  std::vector<Images> images_;
-  Group images_by_pair_;
-
-  // Of the present meeting.
-  std::span<const Listed> lists_now_;
-  const std::uint16_t* pairs_now_ = nullptr;  // of weights, by channel
-  Group channels_by_pair_;
-  std::vector<std::uint8_t> marked_ = std::vector<std::uint8_t>(kPairs);
-  std::vector<std::uint16_t> pairs_;
-  std::vector<std::uint32_t> found_;
-  std::vector<Exception> exceptions_;
+  std::size_t list_count_ = 0;
+  std::vector<std::uint16_t> pairs_;  // of activations, by image
+  VectorChannels channels_;           // of the present meeting
 };
 
 void check_activations(const std::string& layer, const BatchOperands& batch) {

@@ -8,8 +8,8 @@
 
 namespace inure {
 
-// The pairs of weights, previous * 256 + now, that some multipliers of a fully connected stage see
-// in some steps: a row for each step and multiplier, by channel.
+// The weights, as bytes, that some multipliers of a fully connected stage see in some steps and
+// those before: a row for each step and multiplier, by channel.
 class VectorWeights {
  public:
   // strips: some neighbouring ones of the batch, of one group.
@@ -23,9 +23,12 @@ class VectorWeights {
   // Those of the steps from first (at least 1) to end - 1.
   void load(int first, int end);
 
-  const std::uint16_t* row(std::size_t i) const { return pairs_.data() + i * channels_; }
-  // All weights of the row lie in -largest - 1 to largest.
-  int largest(std::size_t i) const { return largest_[i]; }
+  // Row i: of the i / multipliers-th step loaded and the i % multipliers-th multiplier. Whole
+  // vectors of 64 bytes can be read.
+  const std::uint8_t* before(std::size_t i) const { return bytes_.data() + i * stride_; }
+  const std::uint8_t* now(std::size_t i) const { return before(i + multipliers_.size()); }
+  // All weights of the row, now and before, lie in -largest - 1 to largest.
+  int largest(std::size_t i) const;
 
  private:
   int weight(int channel, int tap) const;
@@ -35,8 +38,9 @@ class VectorWeights {
   std::span<const LaneOperands> strips_;
   std::vector<int> multipliers_;
   int channels_ = 0;
-  std::vector<std::uint16_t> pairs_;
-  std::vector<int> largest_;
+  std::size_t stride_ = 0;
+  std::vector<std::uint8_t> bytes_;  // of the step before the first one, then of each step
+  std::vector<int> largest_;         // of each row
 };
 
 }  // namespace inure
