@@ -1,6 +1,6 @@
 #include "inure/errors/vector_channels.hpp"
 
-#include <bit>
+#include <algorithm>
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -55,6 +55,30 @@ std::size_t find_plain(const std::uint8_t* before, const std::uint8_t* now,
   }
   return count;
 }
+// The channels of a place that a mask has, 16 at a time.
+[[gnu::target("avx512f,avx512bw,avx512vl,avx512bitalg")]] std::size_t find_errors_bitalg(
+    std::span<const VectorChannels::Meet> meets, const std::uint32_t* ends,
+    const std::uint32_t* counts, const std::uint32_t* channels, const std::uint8_t* before,
+    std::uint32_t* sites, std::uint32_t* deltas) {
+  std::size_t found = 0;
+  for (const VectorChannels::Meet& meet : meets) {
+    const __m128i mask = _mm_set1_epi64x(static_cast<long long>(meet.mask));
+    const __m512i sums = _mm512_set1_epi32(static_cast<int>(meet.sums));
+    const __m512i delta = _mm512_set1_epi32(static_cast<int>(meet.delta));
+    const std::uint32_t end = ends[meet.place];
+    for (std::uint32_t i = end - counts[meet.place]; i < end; i += 16) {
+      const unsigned present = end - i < 16 ? (1u << (end - i)) - 1 : 0xffffu;
+      const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(before + i));
+      const auto hit = static_cast<__mmask16>(_mm_bitshuffle_epi64_mask(mask, bits) & present);
+      const __m512i at = _mm512_add_epi32(sums, _mm512_loadu_si512(channels + i));
+      _mm512_storeu_si512(sites + found, _mm512_maskz_compress_epi32(hit, at));
+      _mm512_storeu_si512(deltas + found, delta);
+      found += static_cast<std::size_t>(_mm_popcnt_u32(hit));
+    }
+  }
+  return found;
+}
+const bool kHasBitalg = __builtin_cpu_supports("avx512bitalg") != 0;
 const bool kHasVbmi = __builtin_cpu_supports("avx512vbmi") != 0;
 #endif
 
@@ -67,6 +91,26 @@ std::size_t find_marked(const std::uint8_t* before, const std::uint8_t* now,
   return find_plain(before, now, allowed, marked, found);
 }
 
+std::size_t find_errors(std::span<const VectorChannels::Meet> meets, const std::uint32_t* ends,
+                        const std::uint32_t* counts, const std::uint32_t* channels,
+                        const std::uint8_t* before, std::uint32_t* sites, std::uint32_t* deltas) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (kHasBitalg) {
+    return find_errors_bitalg(meets, ends, counts, channels, before, sites, deltas);
+  }
+#endif
+  std::size_t found = 0;
+  for (const VectorChannels::Meet& meet : meets) {
+    const std::uint32_t end = ends[meet.place];
+    for (std::uint32_t i = end - counts[meet.place]; i < end; ++i) {
+      sites[found] = meet.sums + channels[i];
+      deltas[found] = meet.delta;
+      found += meet.mask >> before[i] & 1;
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 void VectorChannels::find(const std::uint8_t* before, const std::uint8_t* now,
@@ -74,6 +118,7 @@ void VectorChannels::find(const std::uint8_t* before, const std::uint8_t* now,
   found_.resize((allowed.size() + 1) * kVector);
   places_.resize(found_.size());
   channels_.resize(found_.size());
+  before_.resize(found_.size());
   const std::size_t found = find_marked(before, now, allowed, marked_.data(), found_.data());
   for (std::size_t i = 0; i < distinct_; ++i) count_[distinct_places_[i]] = 0;
   distinct_ = 0;
@@ -90,7 +135,22 @@ void VectorChannels::find(const std::uint8_t* before, const std::uint8_t* now,
     sum += count_[distinct_places_[i]];
   }
   for (std::size_t i = 0; i < found; ++i) {
-    channels_[end_[places_[i]]++] = {found_[i], before[found_[i]] & 63u};
+    const std::uint32_t at = end_[places_[i]]++;
+    channels_[at] = found_[i];
+    before_[at] = before[found_[i]] & 63;
+  }
+}
+
+void VectorChannels::add_errors(std::span<const Meet> meets, std::uint32_t* sums) {
+  constexpr std::size_t kPart = 256;
+  for (std::size_t first = 0; first < meets.size(); first += kPart) {
+    const auto part = meets.subspan(first, std::min(kPart, meets.size() - first));
+    std::size_t most = kVector;
+    for (const Meet& meet : part) most += count_[meet.place];
+    if (sites_.size() < most) sites_.resize(most), deltas_.resize(most);
+    const std::size_t found = find_errors(part, end_.data(), count_.data(), channels_.data(),
+                                          before_.data(), sites_.data(), deltas_.data());
+    for (std::size_t i = 0; i < found; ++i) sums[sites_[i]] += deltas_[i];
   }
 }
 

@@ -13,9 +13,12 @@ namespace inure {
 // lie where some patch does, by place.
 class VectorChannels {
  public:
-  struct Channel {
-    std::uint32_t number;
-    std::uint32_t before;  // the lower six bits of its weight before
+  // A patch of an image.
+  struct Meet {
+    std::uint64_t mask;
+    std::uint32_t place;
+    std::uint32_t sums;  // where the image's begin
+    std::uint32_t delta;
   };
 
   // Forgets all marks.
@@ -29,10 +32,9 @@ class VectorChannels {
   void find(const std::uint8_t* before, const std::uint8_t* now,
             std::span<const std::uint64_t> allowed);
 
-  // Only of a marked place.
-  std::span<const Channel> at(unsigned place) const {
-    return {channels_.data() + end_[place] - count_[place], count_[place]};
-  }
+  bool any_at(unsigned place) const { return count_[place] > 0; }
+  // Adds the deltas to the sums of channels that the patches' masks have. Only of marked places.
+  void add_errors(std::span<const Meet> meets, std::uint32_t* sums);
 
  private:
   static std::uint8_t bit(unsigned place) { return static_cast<std::uint8_t>(1u << (place >> 7)); }
@@ -40,10 +42,14 @@ class VectorChannels {
   std::array<std::uint8_t, 128> marked_{};  // bit i / 128 of byte i % 128: place i
   std::vector<std::uint32_t> found_;        // channels
   std::vector<std::uint16_t> places_;       // theirs
-  std::vector<Channel> channels_;           // by place
+  // By place: the channels, and the lower six bits of their weights before.
+  std::vector<std::uint32_t> channels_;
+  std::vector<std::uint8_t> before_;
   std::array<std::uint32_t, ExceptionPatches::kPlaces> count_{}, end_{};  // by place
   std::array<std::uint16_t, ExceptionPatches::kPlaces + 1> distinct_places_;
   std::size_t distinct_ = 0;
+  // Of the errors: where, and how much.
+  std::vector<std::uint32_t> sites_, deltas_;
 };
 
 }  // namespace inure

@@ -20,6 +20,18 @@ using Patch = ExceptionPatches::Patch;
 
 constexpr int kBlockSteps = 8;  // whose weights are read and whose patches are fetched at once
 
+// By kind of lane and multiplier.
+using Patches = std::vector<std::vector<const ExceptionPatches*>>;
+
+Patches patches_of(const TimingLanes& lanes) {
+  Patches patches;
+  for (const TimingLanes::Lane& lane : lanes.lanes) {
+    std::vector<const ExceptionPatches*>& of_lane = patches.emplace_back();
+    for (const auto& product : lane.products) of_lane.push_back(&product->patches());
+  }
+  return patches;
+}
+
 std::vector<int> erring_multipliers(const TimingLanes& lanes) {
   std::vector<int> multipliers;
   for (int v = 0; v < lanes.vec_size; ++v) {
@@ -31,16 +43,16 @@ std::vector<int> erring_multipliers(const TimingLanes& lanes) {
 
 class VectorErrors {
  public:
-  VectorErrors(const TimingLanes& lanes, const BatchOperands& batch,
+  VectorErrors(const TimingLanes& lanes, const Patches& patches, const BatchOperands& batch,
                std::span<const LaneOperands> strips, std::uint32_t* sums)
-      : lanes_(lanes),
-        batch_(batch),
+      : batch_(batch),
         strips_(strips),
         g_(*batch.geometry),
         first_(strips[0].first_channel),
         sums_(sums),
         multipliers_(erring_multipliers(lanes)),
-        weights_(batch, strips, multipliers_) {
+        weights_(batch, strips, multipliers_),
+        patches_(patches) {
     const std::size_t words = (static_cast<std::size_t>(weights_.channels()) + 63) / 64;
     of_lane_.assign(lanes.lanes.size(), std::vector<std::uint64_t>(words));
     streamed_ = of_lane_;
@@ -71,82 +83,91 @@ class VectorErrors {
   };
   struct Listed {  // of one image
     std::uint32_t image;
-    std::int32_t activation;
+    std::uint16_t pair;  // of activations
     std::span<const Patch> patches;
   };
 
-  // The weights of the steps have been loaded. All lists first: they are on their way from memory
-  // while those before are used.
+  // The weights of the steps have been loaded. Each round's memory is on its way while the round
+  // before is done.
   void add_block(int first, int end) {
-    meetings_.clear();
-    list_count_ = 0;
-    std::size_t row = 0;
+    const std::size_t images = static_cast<std::size_t>(batch_.images);
+    pairs_.resize((end - first) * multipliers_.size() * images);
+    std::uint16_t* pairs = pairs_.data();
     for (int step = first; step < end; ++step) {
       for (const int v : multipliers_) {
-        load_activations((step == 0 ? g_.steps - 1 : step - 1) * g_.vec_size + v,
-                         step * g_.vec_size + v);
-        for (std::size_t lane = 0; lane < lanes_.lanes.size(); ++lane) {
-          const std::size_t before = list_count_;
-          list(lanes_.lanes[lane].products[v]->patches(), weights_.largest(row));
-          if (list_count_ == before) continue;
-          meetings_.push_back(
-              {row, &(step == 0 ? streamed_ : of_lane_)[lane], before, list_count_});
+        load_pairs((step == 0 ? g_.steps - 1 : step - 1) * g_.vec_size + v, step * g_.vec_size + v,
+                   pairs);
+        for (const auto& kind : patches_) {
+          for (std::size_t n = 0; n < images; ++n) kind[v]->prefetch(pairs[n]);
         }
-        ++row;
+        pairs += images;
+      }
+    }
+    meetings_.clear();
+    list_count_ = 0;
+    for (std::size_t row = 0; row * images < pairs_.size(); ++row) {
+      const int v = multipliers_[row % multipliers_.size()];
+      for (std::size_t lane = 0; lane < patches_.size(); ++lane) {
+        const std::size_t before = list_count_;
+        list(*patches_[lane][v], weights_.largest(row), {pairs_.data() + row * images, images});
+        if (list_count_ == before) continue;
+        meetings_.push_back({row, &(first == 0 ? streamed_ : of_lane_)[lane], before, list_count_});
       }
     }
     for (const Meeting& meeting : meetings_) join(meeting);
   }
 
-  void load_activations(int tap_before, int tap) {
+  // Of activations, by image.
+  void load_pairs(int tap_before, int tap, std::uint16_t* pairs) const {
     const std::int32_t* offsets = strips_[0].tap_activation;
     const std::int32_t before = offsets[tap_before], now = offsets[tap];
     const std::int64_t image =
         std::int64_t{batch_.groups()} * batch_.height * batch_.width * g_.group_channels;
-    pairs_.resize(batch_.images);
     const std::uint8_t* base = strips_[0].activations;
     for (int n = 0; n < batch_.images; ++n, base += image) {
       const unsigned pair =
           ((before < 0 ? 128u : base[before]) << 8 | (now < 0 ? 128u : base[now])) ^ 0x8080u;
-      pairs_[n] = static_cast<std::uint16_t>(pair);
+      pairs[n] = static_cast<std::uint16_t>(pair);
     }
   }
 
   // The patches of each image that has some.
-  void list(const ExceptionPatches& patches, int largest) {
-    lists_.resize(std::max(lists_.size(), list_count_ + pairs_.size() + 1));
-    for (std::size_t n = 0; n < pairs_.size(); ++n) {
-      const auto of_image = patches.of_activations(pairs_[n], largest);
-      __builtin_prefetch(of_image.data(), 0, 2);
-      lists_[list_count_] = {static_cast<std::uint32_t>(n), static_cast<std::int8_t>(pairs_[n]),
-                             of_image};
+  void list(const ExceptionPatches& patches, int largest, std::span<const std::uint16_t> pairs) {
+    lists_.resize(std::max(lists_.size(), list_count_ + pairs.size() + 1));
+    for (std::size_t n = 0; n < pairs.size(); ++n) {
+      const auto of_image = patches.of_activations(pairs[n], largest);
+      constexpr std::size_t kLine = 64;
+      const char* const bytes = reinterpret_cast<const char*>(of_image.data());
+      for (std::size_t i = 0; i < 4; ++i) __builtin_prefetch(bytes + i * kLine, 0, 2);
+      lists_[list_count_] = {static_cast<std::uint32_t>(n), pairs[n], of_image};
       list_count_ += !of_image.empty();
     }
   }
 
-  // Adds the deltas.
   void join(const Meeting& meeting) {
     const auto lists = std::span(lists_).subspan(meeting.first, meeting.end - meeting.first);
     channels_.clear();
-    for (const Listed& listed : lists) channels_.mark(listed.patches);
-    channels_.find(weights_.before(meeting.row), weights_.now(meeting.row), *meeting.channels);
+    std::size_t patches = 0;
     for (const Listed& listed : lists) {
-      std::uint32_t* const sums = sums_ + std::size_t{listed.image} * g_.channels + first_;
-      for (const Patch& patch : listed.patches) add(patch, listed.activation, sums);
+      channels_.mark(listed.patches);
+      patches += listed.patches.size();
     }
+    channels_.find(weights_.before(meeting.row), weights_.now(meeting.row), *meeting.channels);
+    meets_.resize(std::max(meets_.size(), patches + 1));
+    std::size_t met = 0;
+    for (const Listed& listed : lists) {
+      const std::size_t sums = std::size_t{listed.image} * g_.channels + first_;
+      for (const Patch& patch : listed.patches) {
+        const std::int32_t delta =
+            ExceptionSet::signed_delta(listed.pair, patch.place & 255u, patch.delta);
+        meets_[met] = {patch.mask(), patch.place, static_cast<std::uint32_t>(sums),
+                       static_cast<std::uint32_t>(delta)};
+        met += channels_.any_at(patch.place);
+      }
+    }
+    channels_.add_errors({meets_.data(), met}, sums_);
   }
 
-  void add(const Patch& patch, std::int32_t activation, std::uint32_t* sums) {
-    const auto channels = channels_.at(patch.place);
-    const std::uint64_t mask = patch.mask();
-    const auto delta = static_cast<std::uint32_t>(ExceptionSet::signed_delta(
-        static_cast<std::uint8_t>(activation), patch.place & 255u, patch.delta));
-    for (const VectorChannels::Channel& c : channels) {
-      sums[c.number] += delta & -static_cast<std::uint32_t>(mask >> c.before & 1);
-    }
-  }
-
-  const TimingLanes& lanes_;
   const BatchOperands& batch_;
   std::span<const LaneOperands> strips_;  // of one group
   const LaneGeometry& g_;
@@ -157,12 +178,14 @@ class VectorErrors {
   VectorWeights weights_;
   // By kind of lane, a bit a channel: all, and those of the first step.
   std::vector<std::vector<std::uint64_t>> of_lane_, streamed_;
+  const Patches& patches_;
 
   std::vector<Meeting> meetings_;
   std::vector<Listed> lists_;
   std::size_t list_count_ = 0;
-  std::vector<std::uint16_t> pairs_;  // of activations, by image
+  std::vector<std::uint16_t> pairs_;  // of activations, by row and image
   VectorChannels channels_;           // of the present meeting
+  std::vector<VectorChannels::Meet> meets_;
 };
 
 void check_activations(const std::string& layer, const BatchOperands& batch) {
@@ -184,11 +207,12 @@ void add_vector_product_errors(const TimingLanes& lanes, const std::string& laye
   const std::size_t strips = batch.strips.size() / batch.groups();
   const std::size_t jobs_a_group = std::clamp<std::size_t>(threads(), 1, strips);
   const auto jobs = static_cast<std::int64_t>(jobs_a_group) * batch.groups();
+  const Patches patches = patches_of(lanes);
   parallel_for(jobs, [&](std::int64_t job) {
     const std::size_t group = job / jobs_a_group, part = job % jobs_a_group;
     const std::size_t first = group * strips + part * strips / jobs_a_group;
     const std::size_t last = group * strips + (part + 1) * strips / jobs_a_group;
-    VectorErrors(lanes, batch, batch.strips.subspan(first, last - first), sums).run();
+    VectorErrors(lanes, patches, batch, batch.strips.subspan(first, last - first), sums).run();
   });
 }
 
