@@ -12,6 +12,7 @@
 #include "inure/base/file.hpp"
 #include "inure/base/parallel.hpp"
 #include "inure/base/random.hpp"
+#include "inure/errors/product_logic.hpp"
 #include "inure/errors/product_tree.hpp"
 #include "inure/errors/sum_class.hpp"
 
@@ -71,6 +72,12 @@ void check_register(const RegisterProfile& what, std::uint64_t classes, bool pro
   }
 }
 
+// Without nodes where the profile has none.
+const ProductLogic& logic_of(const TimingProfile& profile, int multiplier) {
+  return profile.product_logic().empty() ? ProductLogic::default_instance()
+                                         : profile.product_logic(multiplier);
+}
+
 void check_profile(const TimingProfile& profile, const std::string& name) {
   if (profile.vec_size() < 1 || profile.vec_size() > 1024) {
     fail("{}: vec_size is {}; expected 1 to 1024", name, profile.vec_size());
@@ -83,6 +90,12 @@ void check_profile(const TimingProfile& profile, const std::string& name) {
   check_bins(profile.weight_bin(), -128, name + ": the weight bins");
   const auto pairs = static_cast<std::uint64_t>(profile.activation_bin_size()) *
                      static_cast<std::uint64_t>(profile.weight_bin_size());
+  if (profile.product_logic_size() != 0 &&
+      profile.product_logic_size() != static_cast<int>(profile.vec_size())) {
+    fail("{}: logic of {} multipliers; expected {}, vec_size, or none", name,
+         profile.product_logic_size(), profile.vec_size());
+  }
+  for (const ProductLogic& logic : profile.product_logic()) check_logic(logic, name);
   std::set<std::uint32_t> periods;
   for (const ClockProfile& clock : profile.clock()) {
     const std::string where = fmt::format("{}: clock of {} ps", name, clock.period_ps());
@@ -102,6 +115,7 @@ void check_profile(const TimingProfile& profile, const std::string& name) {
             ProductTree(std::span(split.data(), index(split.size())), product).leaves());
       }
       check_register(clock.product(i), classes, true, product);
+      check_late_bits(logic_of(profile, i), clock.product(i), product);
     }
     const bool sums = clock.sum().error_class_size() + clock.accumulator().error_class_size() > 0;
     if (sums && profile.sum_classes() != kSumClasses) {
@@ -350,7 +364,10 @@ ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int
   const std::string where = fmt::format("timing profile of {}: multiplier {} at {} ps",
                                         profile.design(), multiplier, what.period_ps());
   ProductTable::Clock expanded;
-  if (product.split().empty()) {
+  if (!product.late_bit().empty()) {
+    const LateBits late(logic_of(profile, multiplier), product, profile.negative_activations());
+    expanded = expand(seed, where, [&](int before) { return LateBits::Weights(late, before); });
+  } else if (product.split().empty()) {
     const ProductDraw draw(profile, product);
     if (draw.expected() > static_cast<double>(kMaxExceptions)) {
       fail(

@@ -57,13 +57,14 @@ class ProductBins {
   std::array<std::uint8_t, 256> activation_bin_{}, weight_bin_{};  // by byte
 };
 
-// One multiplier's errors at one clock as a list of exceptions, made up so that it has the
-// profile's statistics: each change of operands errs with its class's rate, with one of its class's
-// deltas, by their counts. Which ones do is drawn here, once for all (Philox, keyed by the
-// netlist's hash, the multiplier and the period): the same operands then always err in the same
-// way, as on silicon. All weight pairs count as enumerated; activations are those of the profile.
-// Deltas are kept modulo 2^16. With a tree of classes all sites are gone through, some tenths of a
-// second to some ten seconds; the result does not depend on the number of threads.
+// One multiplier's errors at one clock as a list of exceptions: exactly those that its late bits
+// say (product_logic.hpp); or, from classes, made up so that it has the profile's statistics: each
+// change of operands errs with its class's rate, with one of its class's deltas, by their counts.
+// Which ones do is drawn here, once for all (Philox, keyed by the netlist's hash, the multiplier
+// and the period): the same operands then always err in the same way, as on silicon. All weight
+// pairs count as enumerated; activations are those of the profile. Deltas are kept modulo 2^16.
+// With a tree of classes all sites are gone through, some tenths of a second to some ten seconds,
+// with logic some seconds; the result does not depend on the number of threads.
 //
 // Throws Error where more than 2^28 exceptions would come out: about a sixteenth of all changes.
 ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int multiplier);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,6 +31,14 @@ struct ProductFit {
 // Throws Error as MultiplierStep does.
 std::vector<RegisterProfile> fit_products(const Netlist& netlist, const Multiplier& multiplier,
                                           const ProductFit& fit);
+
+// What a multiplier's late bits capture, exactly, as logic for all periods; sets late_bit and
+// captured of the profiles, one for each period. None where rising and falling delays differ (as
+// those of standard cells do) or the logic is larger than trees of classes would be. Throws Error
+// as step_response does.
+std::optional<ProductLogic> fit_logic(const Netlist& netlist, const Multiplier& multiplier,
+                                      const std::vector<int>& periods_ps,
+                                      std::vector<RegisterProfile>& profiles);
 
 // What a whole lane captures wrong at one period on a mix of synthetic operands.
 struct LaneFit {

@@ -88,10 +88,10 @@ TEST_F(Characterizations, MakeOneProfileForEachSeed) {
   }
   int wrong = 0, safe = 0;
   for (int e = 0; e < kVecSize; ++e) {
-    wrong += profile.clock(2).product(e).error_class_size();
-    safe += profile.clock(0).product(e).error_class_size();
+    wrong += profile.clock(2).product(e).late_bit_size();
+    safe += profile.clock(0).product(e).late_bit_size();
   }
-  EXPECT_GT(wrong, 10);
+  EXPECT_GT(wrong, 3);
   EXPECT_EQ(safe, 0);  // the slowest circuit's own clock
   const TimingProfile other = fit_profile(what, circuits[1], periods, "by a test");
   EXPECT_NE(other.netlist(), profile.netlist());
@@ -101,7 +101,7 @@ TEST_F(Characterizations, MakeOneProfileForEachSeed) {
   TimingProfile again = fit_profile(what, circuits[0], periods, "again");
   again.set_made_by(again.made_by_size() - 1, "by a test");
   EXPECT_EQ(again.SerializeAsString(), profile.SerializeAsString());
-  what.effort = 0.02;
+  what.effort = 0.1;
   again = fit_profile(what, circuits[0], periods, "by a test");
   EXPECT_NE(again.clock(2).SerializeAsString(), profile.clock(2).SerializeAsString());
   what.clocks = {2.5};

@@ -5,6 +5,7 @@
 
 #include "inure/base/error.hpp"
 #include "inure/base/parallel.hpp"
+#include "inure/errors/product_logic.hpp"
 #include "inure/errors/product_tree.hpp"
 #include "inure/errors/sum_class.hpp"
 #include "inure/timing/enumerate.hpp"
@@ -97,6 +98,44 @@ TEST_P(FittedLane, DoNotDependOnThreads) {
   EXPECT_EQ(alone.split_size(), 2 * 50 - 1);
 }
 
+// Late bits foresee every single product: as enumeration does for some pairs of weights.
+TEST_P(FittedLane, LogicIsExact) {
+  const Multiplier multiplier = lane_multiplier(netlist_, kVecSize, 1);
+  const std::vector<int> periods = {period(1.02), period(1.04), period(1.06), period(1.3)};
+  std::vector<RegisterProfile> profiles(periods.size());
+  const auto logic = fit_logic(netlist_, multiplier, periods, profiles);
+  ASSERT_TRUE(logic);
+  Enumeration some{"a test", periods, true, {}};
+  for (int i = 0; i < 16; ++i) some.weight_pairs.push_back((i * 7919 + 66 * 256 + 190) % 65536);
+  const Scratch scratch;
+  const ProductTable table = enumerate_products(netlist_, multiplier, some, scratch.path).table;
+  const RandomStream unused(0, RandomPurpose::kErrors, 0, 0);
+  for (std::size_t p = 0; p < periods.size(); ++p) {
+    SCOPED_TRACE(fmt::format("{} ps, {} late bits", periods[p], profiles[p].late_bit_size()));
+    check_late_bits(*logic, profiles[p], "a test");
+    const LateBits late(*logic, profiles[p], true);
+    std::size_t wrong = 0;
+    for (const int pair : some.weight_pairs) {
+      const auto b_before = static_cast<std::int8_t>(pair >> 8), b = static_cast<std::int8_t>(pair);
+      std::vector<ProductTable::Exception> foreseen;
+      LateBits::Weights(late, b_before).draw(b, unused, foreseen);
+      const auto expected = table.exceptions(static_cast<int>(p), b_before, b);
+      EXPECT_EQ(foreseen, std::vector(expected.begin(), expected.end()));
+      wrong += expected.size();
+    }
+    EXPECT_GT(wrong, p == 3 ? 10000u : 100u);
+  }
+}
+
+using CellsLane = FittedLane;
+
+TEST_P(CellsLane, HasNoLogicSinceEdgesDiffer) {
+  std::vector<RegisterProfile> profiles(1);
+  EXPECT_FALSE(
+      fit_logic(netlist_, lane_multiplier(netlist_, kVecSize, 0), {period(1.1)}, profiles));
+}
+
+INSTANTIATE_TEST_SUITE_P(Lanes, CellsLane, testing::Values(LaneCase{false, 3}));
 INSTANTIATE_TEST_SUITE_P(Lanes, FittedLane, testing::Values(LaneCase{true, 3}));
 
 class FittedSums : public FittedLane {};
