@@ -15,6 +15,7 @@
 #include "inure/errors/product_logic.hpp"
 #include "inure/errors/product_tree.hpp"
 #include "inure/errors/sum_class.hpp"
+#include "inure/errors/tree_draw.hpp"
 
 namespace inure {
 namespace {

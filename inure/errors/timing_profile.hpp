@@ -63,8 +63,9 @@ class ProductBins {
 // Which ones do is drawn here, once for all (Philox, keyed by the netlist's hash, the multiplier
 // and the period): the same operands then always err in the same way, as on silicon. All weight
 // pairs count as enumerated; activations are those of the profile. Deltas are kept modulo 2^16.
-// With a tree of classes all sites are gone through, some tenths of a second to some ten seconds,
-// with logic some seconds; the result does not depend on the number of threads.
+// With a tree of classes (tree_draw.hpp says how) all sites are gone through, some tenths of a
+// second to some seconds, with logic some seconds; the result does not depend on the number of
+// threads.
 //
 // Throws Error where more than 2^28 exceptions would come out: about a sixteenth of all changes.
 ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int multiplier);

@@ -184,7 +184,7 @@ class Growth {
         ones[index(std::countr_zero(left))].add(sample);
       }
       for (std::uint32_t left = sample.tests.products; left; left &= left - 1) {
-        ones[index(ProductTree::kFirstProduct + std::countr_zero(left))].add(sample);
+        ones[index(ProductTree::kProduct + std::countr_zero(left))].add(sample);
       }
     }
     if (all.errors == 0) return;

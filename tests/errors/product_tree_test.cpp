@@ -7,6 +7,7 @@
 #include <random>
 
 #include "inure/base/error.hpp"
+#include "inure/errors/tree_draw.hpp"
 
 namespace inure {
 namespace {
@@ -67,14 +68,15 @@ class DrawnTrees : public testing::TestWithParam<unsigned> {
     tree_ = std::make_unique<ProductTree>(
         std::span(product_.split().data(), static_cast<std::size_t>(product_.split_size())), "x");
     for (int id = 0; id < tree_->leaves(); ++id) {
-      const double rate = std::array{0.0, 0.0, 0.02, 0.4, 1.0}[random_() % 5];
+      const double rate = std::array{0.0, 0.0, 1e-3, 0.02, 0.4, 0.999, 1.0}[random_() % 7];
       if (rate == 0) continue;
       ErrorClass& what = *product_.add_error_class();
       what.set_id(static_cast<std::uint32_t>(id));
       what.set_rate(rate);
       what.add_delta(1 + id), what.add_count(3);
-      what.add_delta(-1 - id), what.add_count(1);
       rate_[id] = rate;
+      if (id % 4 == 0) continue;  // this one has a single delta
+      what.add_delta(-1 - id), what.add_count(1);
     }
   }
 
@@ -92,11 +94,15 @@ class DrawnTrees : public testing::TestWithParam<unsigned> {
     double sites = 0, errors = 0, first_delta = 0;
   };
 
+  static RandomStream stream_of(int b_before, int b) {
+    const auto pair = static_cast<std::uint32_t>(ProductTable::pair(b_before, b));
+    return {5, RandomPurpose::kErrors, pair, 0};
+  }
+
   void count_pair(TreeDraw::Weights& weights, int b_before, int b, bool negative,
                   std::map<int, Count>& counts) {
     std::vector<ProductTable::Exception> found;
-    const auto pair_of_weights = static_cast<std::uint32_t>(ProductTable::pair(b_before, b));
-    weights.draw(b, RandomStream(5, RandomPurpose::kErrors, pair_of_weights, 0), found);
+    weights.draw(b, stream_of(b_before, b), found);
     auto next = found.begin();
     for (int pair = 0; pair < ProductTable::kPairs; ++pair) {
       const int a_before = static_cast<std::int8_t>(pair >> 8), a = static_cast<std::int8_t>(pair);
@@ -138,9 +144,32 @@ TEST_P(DrawnTrees, HaveTheirRatesAndDeltas) {
   for (const auto& [leaf, count] : counts) {
     const double rate = rate_[leaf], expected = rate * count.sites;
     EXPECT_NEAR(count.errors, expected, 6 * std::sqrt(expected * (1 - rate))) << "leaf " << leaf;
-    EXPECT_NEAR(count.first_delta, 0.75 * count.errors, 6 * std::sqrt(0.2 * count.errors));
+    const double first = leaf % 4 == 0 ? 1 : 0.75;
+    EXPECT_NEAR(count.first_delta, first * count.errors, 6 * std::sqrt(0.2 * count.errors));
   }
   EXPECT_GT(counts.size(), 10u);
+}
+
+// All changes of activations of some pairs of weights, one object drawing them one after another.
+TEST_P(DrawnTrees, AreThoseOfThePlainTwin) {
+  const bool negative = GetParam() % 2;
+  const TreeDraw draw(product_, negative);
+  for (int i = 0; i < 6; ++i) {
+    const int b_before = static_cast<std::int8_t>(random_());
+    TreeDraw::Weights weights(draw, b_before);
+    for (int k = 0; k < 2; ++k) {
+      const int b = static_cast<std::int8_t>(random_());
+      std::vector<ProductTable::Exception> expected, found;
+      for (int pair = 0; pair < ProductTable::kPairs; ++pair) {
+        const auto before = static_cast<std::int8_t>(pair >> 8),
+                   now = static_cast<std::int8_t>(pair);
+        const auto delta = draw.delta(before, b_before, now, b, stream_of(b_before, b));
+        if (delta) expected.push_back({static_cast<std::uint16_t>(pair), delta});
+      }
+      weights.draw(b, stream_of(b_before, b), found);
+      EXPECT_EQ(found, expected) << "seed " << GetParam() << ", weights " << b_before << ", " << b;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, DrawnTrees, testing::Range(0u, 4u));
