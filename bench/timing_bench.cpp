@@ -105,7 +105,7 @@ struct Layer {
   StageSpec spec;
   int batch;
   bool after_relu;
-  double weights;  // their standard deviation
+  double weights;  // their standard deviation; or 0: evenly spread, as Caffe's Xavier filler does
 };
 
 const std::vector<Layer>& layers() {
@@ -113,6 +113,7 @@ const std::vector<Layer>& layers() {
       {convolution("conv2", 96, 27, 256, 5, 2, 2, true), 16, true, 25},
       {convolution("conv3", 256, 13, 384, 3, 1, 1, false), 16, true, 25},
       {fully_connected("ip1", 800, 500, true), 64, false, 13},
+      {fully_connected("ip1_untrained", 800, 500, true), 64, false, 0},
       {fully_connected("ip2", 500, 10, false), 64, true, 25},
       {fully_connected("fc6", 9216, 4096, true), 16, true, 13},
       {fully_connected("fc7", 4096, 4096, true), 16, true, 13},
@@ -137,8 +138,9 @@ std::vector<std::int8_t> make_weights(const Layer& layer) {
   std::vector<std::int8_t> weights(std::int64_t{layer.spec.out_channels} * layer.spec.taps());
   RandomStream random(1, RandomPurpose::kDummyData, 2, 0);
   for (auto& w : weights) {
-    w = static_cast<std::int8_t>(
-        std::clamp(std::round(random.gaussian() * layer.weights), -128.0, 127.0));
+    const double value =
+        layer.weights > 0 ? random.gaussian() * layer.weights : (random.uniform() * 2 - 1) * 125;
+    w = static_cast<std::int8_t>(std::clamp(std::round(value), -128.0, 127.0));
   }
   return weights;
 }

@@ -18,7 +18,8 @@ namespace {
 
 using Patch = ExceptionPatches::Patch;
 
-constexpr int kBlockSteps = 8;  // whose weights are read and whose patches are fetched at once
+constexpr int kListedSteps = 8;               // whose patches are fetched at once
+constexpr std::size_t kRowBytes = 128 << 10;  // of weights that are read at once
 
 // By kind of lane and multiplier.
 using Patches = std::vector<std::vector<const ExceptionPatches*>>;
@@ -66,11 +67,15 @@ class VectorErrors {
 
   void run() {
     weights_.load_first();
-    add_block(0, 1);
-    for (int step = 1; step < g_.steps; step += kBlockSteps) {
-      const int end = std::min(step + kBlockSteps, g_.steps);
-      weights_.load(step, end);
-      add_block(step, end);
+    add_block(0, 1, 0);
+    const std::size_t row_bytes = multipliers_.size() * weights_.channels();
+    const int steps = std::max(kListedSteps, static_cast<int>(kRowBytes / row_bytes));
+    for (int first = 1; first < g_.steps; first += steps) {
+      const int end = std::min(first + steps, g_.steps);
+      weights_.load(first, end);
+      for (int step = first; step < end; step += kListedSteps) {
+        add_block(step, std::min(step + kListedSteps, end), (step - first) * multipliers_.size());
+      }
     }
   }
 
@@ -87,9 +92,9 @@ class VectorErrors {
     std::span<const Patch> patches;
   };
 
-  // The weights of the steps have been loaded. Each round's memory is on its way while the round
-  // before is done.
-  void add_block(int first, int end) {
+  // The weights of the steps have been loaded, the first ones are the row's. Each round's memory
+  // is on its way while the round before is done.
+  void add_block(int first, int end, std::size_t row) {
     const std::size_t images = static_cast<std::size_t>(batch_.images);
     pairs_.resize((end - first) * multipliers_.size() * images);
     std::uint16_t* pairs = pairs_.data();
@@ -105,11 +110,11 @@ class VectorErrors {
     }
     meetings_.clear();
     list_count_ = 0;
-    for (std::size_t row = 0; row * images < pairs_.size(); ++row) {
+    for (std::size_t at = 0; at < pairs_.size(); at += images, ++row) {
       const int v = multipliers_[row % multipliers_.size()];
       for (std::size_t lane = 0; lane < patches_.size(); ++lane) {
         const std::size_t before = list_count_;
-        list(*patches_[lane][v], weights_.largest(row), {pairs_.data() + row * images, images});
+        list(*patches_[lane][v], weights_.largest(row), {pairs_.data() + at, images});
         if (list_count_ == before) continue;
         meetings_.push_back({row, &(first == 0 ? streamed_ : of_lane_)[lane], before, list_count_});
       }

@@ -24,6 +24,14 @@ int copy_bytes(const std::int8_t* quads, int shift, int count, std::uint8_t* byt
   return largest;
 }
 
+// The next strip's: the processor does not foresee where they lie.
+void fetch_quads(const std::int8_t* quads) {
+  constexpr int kLine = 64;
+  for (int c = 0; c < LaneGeometry::kStripChannels * 4; c += kLine) {
+    __builtin_prefetch(quads + c, 0, 2);
+  }
+}
+
 }  // namespace
 
 VectorWeights::VectorWeights(const BatchOperands& batch, std::span<const LaneOperands> strips,
@@ -37,6 +45,7 @@ void VectorWeights::load_first() {
   const std::size_t rows = multipliers_.size();
   bytes_.assign(2 * rows * stride_, 0);
   largest_.assign(2 * rows, 127);
+  end_ = 0;
   for (std::size_t row = 0; row < rows; ++row) {
     const int v = multipliers_[row];
     for (int c = 0; c < channels_; ++c) {
@@ -50,19 +59,29 @@ void VectorWeights::load_first() {
 }
 
 void VectorWeights::load(int first, int end) {
-  const std::size_t rows = (end - first + 1) * multipliers_.size();
+  const std::size_t multipliers = multipliers_.size();
+  const std::size_t rows = (end - first + 1) * multipliers, known = end_ == first ? multipliers : 0;
+  if (known != 0) {
+    std::copy(bytes_.end() - known * stride_, bytes_.end(), bytes_.begin());
+    std::copy(largest_.end() - known, largest_.end(), largest_.begin());
+  }
+  end_ = end;
   bytes_.resize(rows * stride_);
-  largest_.assign(rows, 0);
+  largest_.resize(rows);
+  std::fill(largest_.begin() + known, largest_.end(), 0);
   for (const LaneOperands& strip : strips_) {
-    std::uint8_t* bytes = bytes_.data() + strip.first_channel - strips_[0].first_channel;
-    for (std::size_t row = 0; row < rows; ++row, bytes += stride_) {
-      const int step = first - 1 + static_cast<int>(row / multipliers_.size());
-      const int tap = step * g_.vec_size + multipliers_[row % multipliers_.size()];
+    const LaneOperands& next = &strip == &strips_.back() ? strip : (&strip)[1];
+    const int place = strip.first_channel - strips_[0].first_channel;
+    for (std::size_t row = known; row < rows; ++row) {
+      const int step = first - 1 + static_cast<int>(row / multipliers);
+      const int tap = step * g_.vec_size + multipliers_[row % multipliers];
+      std::uint8_t* const bytes = bytes_.data() + row * stride_ + place;
       if (strip.tap_activation[tap] < 0) {  // a padded channel's
         std::memset(bytes, 0, strip.channels);
         continue;
       }
       const std::int32_t at = strip.tap_weight[tap];
+      fetch_quads(next.weights + (at & ~3));
       const int of_strip = copy_bytes(strip.weights + (at & ~3), at % 4 * 8, strip.channels, bytes);
       largest_[row] = std::max(largest_[row], of_strip);
     }

@@ -20,7 +20,7 @@ class VectorWeights {
   // Those of the first step, which follows the last one of the lane's channel before; only of
   // channels from the group's lane_num-th on.
   void load_first();
-  // Those of the steps from first (at least 1) to end - 1.
+  // Those of the steps from first (at least 1) to end - 1. Quicker where they follow those before.
   void load(int first, int end);
 
   // Row i: of the i / multipliers-th step loaded and the i % multipliers-th multiplier. Whole
@@ -38,6 +38,7 @@ class VectorWeights {
   std::span<const LaneOperands> strips_;
   std::vector<int> multipliers_;
   int channels_ = 0;
+  int end_ = 0;  // of the steps loaded
   std::size_t stride_ = 0;
   std::vector<std::uint8_t> bytes_;  // of the step before the first one, then of each step
   std::vector<int> largest_;         // of each row
