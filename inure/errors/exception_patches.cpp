@@ -73,6 +73,9 @@ ExceptionPatches::ExceptionPatches(const ExceptionSet& set)
     patches_.insert(patches_.end(), builder.patches.begin(), builder.patches.end());
     builder = {};
   }
+  places_.resize(count);
+  std::transform(patches_.begin(), patches_.end(), places_.begin(),
+                 [](const Patch& patch) { return patch.place; });
 }
 
 }  // namespace inure

@@ -30,11 +30,17 @@ class ExceptionPatches {
   // The place of weights as bytes.
   static unsigned place(unsigned before, unsigned now) { return before >> 6 << 8 | now; }
 
+  struct List {
+    const Patch* patches = nullptr;
+    const std::uint16_t* places = nullptr;  // theirs once more, closer together
+    std::size_t size = 0;
+  };
   // Those with weights of which both lie in -largest - 1 to largest (0 to 127), and some more.
-  std::span<const Patch> of_activations(unsigned activations, int largest) const {
+  List of_activations(unsigned activations, int largest) const {
     const std::size_t at = std::size_t{key(activations)} * kMagnitudes;
+    const std::uint32_t first = first_[at];
     const unsigned magnitude = static_cast<unsigned>(largest) / kMagnitude;
-    return {patches_.data() + first_[at], patches_.data() + first_[at + magnitude + 1]};
+    return {patches_.data() + first, places_.data() + first, first_[at + magnitude + 1] - first};
   }
 
   // Fetches what of_activations looks up.
@@ -50,7 +56,8 @@ class ExceptionPatches {
     return negative_activations_ ? activations : activations >> 8 << 7 | (activations & 127);
   }
 
-  std::vector<Patch> patches_;        // by key, then by the least magnitude of their weights
+  std::vector<Patch> patches_;  // by key, then by the least magnitude of their weights
+  std::vector<std::uint16_t> places_;
   std::vector<std::uint32_t> first_;  // by key and magnitude, and one more
   bool negative_activations_;
 };

@@ -120,7 +120,10 @@ void VectorChannels::find(const std::uint8_t* before, const std::uint8_t* now,
   channels_.resize(found_.size());
   before_.resize(found_.size());
   const std::size_t found = find_marked(before, now, allowed, marked_.data(), found_.data());
-  for (std::size_t i = 0; i < distinct_; ++i) count_[distinct_places_[i]] = 0;
+  for (std::size_t i = 0; i < distinct_; ++i) {
+    count_[distinct_places_[i]] = 0;
+    present_[distinct_places_[i]] = 0;
+  }
   distinct_ = 0;
   for (std::size_t i = 0; i < found; ++i) {
     const std::uint32_t c = found_[i];
@@ -130,9 +133,13 @@ void VectorChannels::find(const std::uint8_t* before, const std::uint8_t* now,
     distinct_ += count_[place]++ == 0;
   }
   std::uint32_t sum = 0;
+  largest_count_ = 0;
   for (std::size_t i = 0; i < distinct_; ++i) {
-    end_[distinct_places_[i]] = sum;
-    sum += count_[distinct_places_[i]];
+    const unsigned place = distinct_places_[i];
+    present_[place] = 1;
+    end_[place] = sum;
+    sum += count_[place];
+    largest_count_ = std::max(largest_count_, count_[place]);
   }
   for (std::size_t i = 0; i < found; ++i) {
     const std::uint32_t at = end_[places_[i]]++;
@@ -141,13 +148,23 @@ void VectorChannels::find(const std::uint8_t* before, const std::uint8_t* now,
   }
 }
 
+std::size_t VectorChannels::find_present(std::span<const std::uint16_t> places,
+                                         std::uint32_t* found) const {
+  std::size_t count = 0;
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    found[count] = static_cast<std::uint32_t>(i);
+    count += present_[places[i]];
+  }
+  return count;
+}
+
 void VectorChannels::add_errors(std::span<const Meet> meets, std::uint32_t* sums) {
   constexpr std::size_t kPart = 256;
+  const std::size_t most = kPart * largest_count_ + kVector;
+  if (sites_.size() < most) sites_.resize(most), deltas_.resize(most);
   for (std::size_t first = 0; first < meets.size(); first += kPart) {
     const auto part = meets.subspan(first, std::min(kPart, meets.size() - first));
-    std::size_t most = kVector;
-    for (const Meet& meet : part) most += count_[meet.place];
-    if (sites_.size() < most) sites_.resize(most), deltas_.resize(most);
     const std::size_t found = find_errors(part, end_.data(), count_.data(), channels_.data(),
                                           before_.data(), sites_.data(), deltas_.data());
     for (std::size_t i = 0; i < found; ++i) sums[sites_[i]] += deltas_[i];

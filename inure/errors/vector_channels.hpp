@@ -21,24 +21,26 @@ class VectorChannels {
     std::uint32_t delta;
   };
 
-  // Forgets all marks.
+  // Forgets all marks. Places are marked one by one, or all of them.
   void clear() { marked_.fill(0); }
-  void mark(std::span<const ExceptionPatches::Patch> patches) {
-    for (const auto& patch : patches) marked_[patch.place & 127] |= bit(patch.place);
+  void mark(std::span<const std::uint16_t> places) {
+    for (const unsigned place : places) marked_[place & 127] |= 1u << (place >> 7);
   }
+  void mark_all() { marked_.fill(255); }
 
   // Finds the channels at marked places. Their weights: whole vectors of 64 can be
   // read. allowed: bit i % 64 of word i / 64 says whether channel i is wanted.
   void find(const std::uint8_t* before, const std::uint8_t* now,
             std::span<const std::uint64_t> allowed);
 
-  bool any_at(unsigned place) const { return count_[place] > 0; }
+  // Of places that are all marked, those that have channels: where they stand in the list. There
+  // is room for one more. Returns how many.
+  std::size_t find_present(std::span<const std::uint16_t> places, std::uint32_t* found) const;
+
   // Adds the deltas to the sums of channels that the patches' masks have. Only of marked places.
   void add_errors(std::span<const Meet> meets, std::uint32_t* sums);
 
  private:
-  static std::uint8_t bit(unsigned place) { return static_cast<std::uint8_t>(1u << (place >> 7)); }
-
   std::array<std::uint8_t, 128> marked_{};  // bit i / 128 of byte i % 128: place i
   std::vector<std::uint32_t> found_;        // channels
   std::vector<std::uint16_t> places_;       // theirs
@@ -46,6 +48,8 @@ class VectorChannels {
   std::vector<std::uint32_t> channels_;
   std::vector<std::uint8_t> before_;
   std::array<std::uint32_t, ExceptionPatches::kPlaces> count_{}, end_{};  // by place
+  std::array<std::uint8_t, ExceptionPatches::kPlaces> present_{};         // whether count_ is not 0
+  std::uint32_t largest_count_ = 0;
   std::array<std::uint16_t, ExceptionPatches::kPlaces + 1> distinct_places_;
   std::size_t distinct_ = 0;
   // Of the errors: where, and how much.

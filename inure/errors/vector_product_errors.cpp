@@ -89,7 +89,7 @@ class VectorErrors {
   struct Listed {  // of one image
     std::uint32_t image;
     std::uint16_t pair;  // of activations
-    std::span<const Patch> patches;
+    ExceptionPatches::List list;
   };
 
   // The weights of the steps have been loaded, the first ones are the row's. Each round's memory
@@ -140,34 +140,47 @@ class VectorErrors {
   void list(const ExceptionPatches& patches, int largest, std::span<const std::uint16_t> pairs) {
     lists_.resize(std::max(lists_.size(), list_count_ + pairs.size() + 1));
     for (std::size_t n = 0; n < pairs.size(); ++n) {
-      const auto of_image = patches.of_activations(pairs[n], largest);
-      constexpr std::size_t kLine = 64;
-      const char* const bytes = reinterpret_cast<const char*>(of_image.data());
-      for (std::size_t i = 0; i < 4; ++i) __builtin_prefetch(bytes + i * kLine, 0, 2);
+      const ExceptionPatches::List of_image = patches.of_activations(pairs[n], largest);
+      fetch(of_image.places, 2);
+      fetch(of_image.patches, 8);
       lists_[list_count_] = {static_cast<std::uint32_t>(n), pairs[n], of_image};
-      list_count_ += !of_image.empty();
+      list_count_ += of_image.size > 0;
     }
+  }
+  static void fetch(const void* data, int lines) {
+    constexpr int kLine = 64;
+    const char* const bytes = static_cast<const char*>(data);
+    for (int i = 0; i < lines; ++i) __builtin_prefetch(bytes + i * kLine, 0, 2);
   }
 
   void join(const Meeting& meeting) {
     const auto lists = std::span(lists_).subspan(meeting.first, meeting.end - meeting.first);
-    channels_.clear();
-    std::size_t patches = 0;
+    std::size_t patches = 0, longest = 0;
     for (const Listed& listed : lists) {
-      channels_.mark(listed.patches);
-      patches += listed.patches.size();
+      patches += listed.list.size;
+      longest = std::max(longest, listed.list.size);
+    }
+    // Where patches are many, hardly a channel would be left out.
+    if (patches > static_cast<std::size_t>(weights_.channels())) {
+      channels_.mark_all();
+    } else {
+      channels_.clear();
+      for (const Listed& listed : lists) channels_.mark({listed.list.places, listed.list.size});
     }
     channels_.find(weights_.before(meeting.row), weights_.now(meeting.row), *meeting.channels);
-    meets_.resize(std::max(meets_.size(), patches + 1));
+    if (present_.size() <= longest) present_.resize(longest + 1);
+    if (meets_.size() < patches) meets_.resize(patches);
     std::size_t met = 0;
     for (const Listed& listed : lists) {
+      const std::size_t present =
+          channels_.find_present({listed.list.places, listed.list.size}, present_.data());
       const std::size_t sums = std::size_t{listed.image} * g_.channels + first_;
-      for (const Patch& patch : listed.patches) {
+      for (std::size_t i = 0; i < present; ++i) {
+        const Patch& patch = listed.list.patches[present_[i]];
         const std::int32_t delta =
             ExceptionSet::signed_delta(listed.pair, patch.place & 255u, patch.delta);
-        meets_[met] = {patch.mask(), patch.place, static_cast<std::uint32_t>(sums),
-                       static_cast<std::uint32_t>(delta)};
-        met += channels_.any_at(patch.place);
+        meets_[met++] = {patch.mask(), patch.place, static_cast<std::uint32_t>(sums),
+                         static_cast<std::uint32_t>(delta)};
       }
     }
     channels_.add_errors({meets_.data(), met}, sums_);
@@ -191,6 +204,7 @@ class VectorErrors {
   std::vector<std::uint16_t> pairs_;  // of activations, by row and image
   VectorChannels channels_;           // of the present meeting
   std::vector<VectorChannels::Meet> meets_;
+  std::vector<std::uint32_t> present_;  // of a list's patches
 };
 
 void check_activations(const std::string& layer, const BatchOperands& batch) {
