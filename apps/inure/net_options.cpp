@@ -3,6 +3,7 @@
 #include "commands.hpp"
 #include "inure/caffe/files.hpp"
 #include "inure/network/blas.hpp"
+#include "inure/network/placement.hpp"
 #include "inure/train/attach_accelerator.hpp"
 
 namespace inure::app {
@@ -69,7 +70,7 @@ OpenNet open_net(const NetOptions& options, caffe::Phase phase, std::uint64_t se
     open.network->load(caffe::read_model(weights), weights);
   }
   if (!options.accelerator.empty()) {
-    attach_accelerator(*open.network, options.accelerator);
+    attach_accelerator(*open.network, options.accelerator, all_accelerators());
     fmt::print("{}", placement_summary(*open.network));
   }
   return open;

@@ -148,7 +148,8 @@ class Runner {
   }
 
   // The accuracy of a point; nothing where a signal came.
-  std::optional<double> run(const SweepPoint& point, const fs::path& folder) {
+  std::optional<double> run(const SweepPoint& point, const SweepStore& store) {
+    const fs::path& folder = store.folder();
     AcceleratorDescription description = before_;
     description.clear_errors();
     if (point.network == SweepPoint::Network::kExact) {
@@ -157,14 +158,20 @@ class Runner {
     if (point.network == SweepPoint::Network::kBefore) {
       return test(point, at_clock(before_, point.clock), options_.weights);
     }
-    description = at_clock(after_, point.clock);
+    description = after_;
+    if (point.network == SweepPoint::Network::kControl) {
+      description.clear_errors();
+    } else {
+      description = at_clock(after_, point.clock);
+      if (const auto known = find_control(point, description, store)) return known;
+    }
     if (!retrain(point, description, folder)) return std::nullopt;
     return test(point, description, {weights_of(point, folder)});
   }
 
   // Of a run that is done only the weights stay.
   void clean(const SweepPoint& point, const fs::path& folder) const {
-    if (point.network != SweepPoint::Network::kAfter) return;
+    if (!is_retrained(point)) return;
     const std::string prefix = point.name() + "_iter_";
     const fs::path keep = weights_of(point, folder);
     for (const auto& entry : fs::directory_iterator(folder / "networks")) {
@@ -174,6 +181,24 @@ class Runner {
   }
 
  private:
+  static bool is_retrained(const SweepPoint& point) {
+    return point.network == SweepPoint::Network::kControl ||
+           point.network == SweepPoint::Network::kAfter;
+  }
+
+  // A clock without errors is the control once more: taken from there.
+  std::optional<double> find_control(const SweepPoint& point,
+                                     const AcceleratorDescription& description,
+                                     const SweepStore& store) const {
+    if (point.start || description.errors().ByteSizeLong() > 0) return std::nullopt;
+    const SweepPoint control{SweepPoint::Network::kControl, 0, point.seed, {}};
+    const auto accuracy = store.find(control);
+    const fs::path weights = weights_of(control, store.folder());
+    if (!accuracy || !fs::exists(weights)) return std::nullopt;
+    write_file_atomically(weights_of(point, store.folder()), read_file(weights));
+    return accuracy;
+  }
+
   std::string prefix_of(const SweepPoint& point, const fs::path& folder) const {
     return (folder / "networks" / point.name()).string();
   }
@@ -189,8 +214,11 @@ class Runner {
     solver.set_snapshot_prefix(prefix_of(point, folder));
     remove_unfinished_snapshots(solver.snapshot_prefix());
     TrainOptions train;
-    train.accelerator = folder / "networks" / fmt::format("clock_{:.4f}.prototxt", point.clock);
+    const bool control = point.network == SweepPoint::Network::kControl;
+    const std::string where = control ? "control" : fmt::format("clock_{:.4f}", point.clock);
+    train.accelerator = folder / "networks" / (where + ".prototxt");
     write_file_atomically(train.accelerator, to_text(description));
+    train.kinds = kinds_;
     train.saturation_mask = true;
     train.seed = point.seed;
     train.synthetic = options_.synthetic_data();
@@ -204,7 +232,9 @@ class Runner {
       train.weights.assign(options_.weights.begin(), options_.weights.end());
     }
     RetrainingProgress progress(
-        fmt::format("retraining at {:.4g}, seed {}", point.clock, point.seed), solver.max_iter());
+        control ? fmt::format("retraining without errors, seed {}", point.seed)
+                : fmt::format("retraining at {:.4f}, seed {}", point.clock, point.seed),
+        solver.max_iter());
     return Trainer(solver, train, {&progress}).run(&stop_);
   }
 
@@ -216,7 +246,7 @@ class Runner {
     Feed feed(caffe::TEST, point.seed, options_.synthetic_data());
     Network network(net, caffe::TEST, point.seed, feed.opener());
     for (const std::string& file : weights) network.load(caffe::read_model(file), file);
-    network.place(std::make_shared<Placement>(network, description, all_accelerators()));
+    network.place(std::make_shared<Placement>(network, description, *kinds_));
     const int iterations = test_iterations(feed);
     Progress progress("testing " + point.name(), "images", iterations * feed.batch_size());
     const auto step = [&](int, const std::vector<Score>&) {
@@ -254,6 +284,9 @@ class Runner {
   caffe::NetParameter net_;
   caffe::SolverParameter solver_;
   AcceleratorDescription before_, after_;
+  // One for all runs: they share what is made of profiles and tables.
+  const std::shared_ptr<const Registry> kinds_ =
+      std::make_shared<const Registry>(all_accelerators());
 };
 
 void write_reports(const Runner& runner, const SweepSummary& summary, const fs::path& folder) {
@@ -289,8 +322,7 @@ void sweep(const Options& options, std::uint64_t first_seed) {
     runner.clean(points[index], store.folder());
   };
   const bool ended = run_sweep(
-      points, store, [&](const SweepPoint& point) { return runner.run(point, store.folder()); },
-      done);
+      points, store, [&](const SweepPoint& point) { return runner.run(point, store); }, done);
   const SweepSummary summary = summarise(runner.plan(), store);
   fmt::print("\n{}", sweep_text(runner.plan(), summary));
   write_reports(runner, summary, store.folder());

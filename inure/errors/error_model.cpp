@@ -46,6 +46,11 @@ ErrorSources::ErrorSources(ErrorsDescription description) : description_(std::mo
   if (description_.has_timing()) timing_ = load_timing_lanes(description_.timing());
 }
 
+ErrorSources::ErrorSources(ErrorsDescription description, TimingLanesCache& cache)
+    : description_(std::move(description)) {
+  if (description_.has_timing()) timing_ = cache.load(description_.timing());
+}
+
 ErrorModels ErrorSources::models(const std::string& layer, std::uint32_t vec_size,
                                  std::uint32_t lane_num) const {
   const ErrorsDescription& errors = description_;

@@ -159,12 +159,15 @@ class ErrorModel {
 using ErrorModels = std::vector<std::unique_ptr<ErrorModel>>;
 
 struct TimingLanes;
+class TimingLanesCache;
 
-// What a description says about errors, its files read once for all layers.
+// What a description says about errors, its files read once for all layers; with a cache, once for
+// all that share it.
 class ErrorSources {
  public:
   ErrorSources() = default;
   ErrorSources(ErrorsDescription description);  // NOLINT: a description is one
+  ErrorSources(ErrorsDescription description, TimingLanesCache& cache);
 
   // The models that concern this layer. Throws Error for a rate outside [0, 1], bits outside the
   // value, a lane or multiplier that the accelerator does not have.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "inure/base/error.hpp"
+#include "inure/base/parallel.hpp"
 #include "inure/errors/exception_patches.hpp"
 
 namespace inure {
@@ -27,16 +28,27 @@ ExceptionSet::ExceptionSet(const ProductTable::Clock& clock, bool negative_activ
     fail("errors: timing: {} wrong products at {} ps are too many; give a lower clock",
          clock.exceptions.size(), clock.period_ps);
   }
+  // Visits those with a part of the activations before, since so many lists grow at a time as the
+  // caches hold; parts do not meet in one list, so that each has a thread.
+  constexpr unsigned kPart = 16 * 256;
   const auto for_each = [&](const auto& visit) {
-    for (unsigned pair = 0; pair < ProductTable::kPairs; ++pair) {
-      const bool same_weight = unchanged(pair);
-      const unsigned magnitude = magnitude_of(pair);
-      for (std::size_t i = clock.first[pair]; i < clock.first[pair + 1]; ++i) {
-        const ProductTable::Exception& exception = clock.exceptions[i];
-        if (same_weight && unchanged(exception.operands)) continue;
-        visit(key(exception.operands) * kMagnitudes + magnitude, pair, exception.delta);
+    parallel_for(ProductTable::kPairs / kPart, [&](std::int64_t part) {
+      const auto begin = static_cast<unsigned>(part) * kPart;
+      const auto below = [](const ProductTable::Exception& e, unsigned operands) {
+        return e.operands < operands;
+      };
+      for (unsigned pair = 0; pair < ProductTable::kPairs; ++pair) {
+        const bool same_weight = unchanged(pair);
+        const unsigned magnitude = magnitude_of(pair);
+        const auto* const end = clock.exceptions.data() + clock.first[pair + 1];
+        const auto* at =
+            std::lower_bound(clock.exceptions.data() + clock.first[pair], end, begin, below);
+        for (; at != end && at->operands < begin + kPart; ++at) {
+          if (same_weight && unchanged(at->operands)) continue;
+          visit(key(at->operands) * kMagnitudes + magnitude, pair, at->delta);
+        }
       }
-    }
+    });
   };
   const std::size_t keys = negative_activations ? ProductTable::kPairs : ProductTable::kPairs / 4;
   first_.assign(keys * kMagnitudes + 1, 0);

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "inure/base/error.hpp"
+#include "inure/base/progress.hpp"
 
 namespace inure {
 namespace {
@@ -26,7 +27,8 @@ std::shared_ptr<const ExceptionSet> exceptions_of_table(const std::filesystem::p
        file.string(), period_ps);
 }
 
-TimingLanes::Lane make_lane(const TimingProfile& profile, int clock, const std::string& tables) {
+TimingLanes::Lane make_lane(const TimingProfile& profile, int clock, const std::string& tables,
+                            Progress& progress) {
   TimingLanes::Lane lane;
   const double period = profile.clock(clock).period_ps();
   for (int v = 0; v < static_cast<int>(profile.vec_size()); ++v) {
@@ -37,6 +39,7 @@ TimingLanes::Lane make_lane(const TimingProfile& profile, int clock, const std::
       const auto file = std::filesystem::path(tables) / fmt::format("product_{}.table", v);
       lane.products.push_back(exceptions_of_table(file, period));
     }
+    progress.advance();
   }
   lane.sums = sum_classes(profile, clock);
   return lane;
@@ -104,6 +107,8 @@ std::shared_ptr<const TimingLanes> load_timing_lanes(const TimingDescription& d)
   auto lanes = std::make_shared<TimingLanes>();
   lanes->vec_size = static_cast<int>(profiles[0].vec_size());
   lanes->period_ps = period_ps;
+  Progress progress("making timing errors ready", "multipliers",
+                    std::int64_t{d.profile_size()} * lanes->vec_size);
   for (int i = 0; i < d.profile_size(); ++i) {
     int clock = 0;
     try {
@@ -111,7 +116,8 @@ std::shared_ptr<const TimingLanes> load_timing_lanes(const TimingDescription& d)
     } catch (const Error& error) {
       fail("{}: {}", d.profile(i), error.what());
     }
-    lanes->lanes.push_back(make_lane(profiles[i], clock, d.tables_size() > 0 ? d.tables(i) : ""));
+    const std::string tables = d.tables_size() > 0 ? d.tables(i) : "";
+    lanes->lanes.push_back(make_lane(profiles[i], clock, tables, progress));
   }
   lanes->negative_activations = lanes->lanes[0].products[0]->negative_activations();
   for (const TimingLanes::Lane& lane : lanes->lanes) {
@@ -122,6 +128,20 @@ std::shared_ptr<const TimingLanes> load_timing_lanes(const TimingDescription& d)
           "make all with --relu or all without");
     }
   }
+  return lanes;
+}
+
+std::shared_ptr<const TimingLanes> TimingLanesCache::load(const TimingDescription& description) {
+  TimingDescription what = description;
+  what.clear_layer();  // which layers err is another question
+  const std::lock_guard lock(mutex_);
+  std::weak_ptr<const TimingLanes>& known = known_[what.SerializeAsString()];
+  std::shared_ptr<const TimingLanes> lanes = known.lock();
+  if (!lanes) {
+    last_.reset();  // before: both may be of gigabytes
+    lanes = load_timing_lanes(what);
+  }
+  known = last_ = lanes;
   return lanes;
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,20 @@ TimingProfiles read_timing_profiles(const TimingDescription& description);
 // where one product in ten is wrong). Throws Error that names the file or what the description
 // lacks; where a profile has not the clock, the message lists those that it has.
 std::shared_ptr<const TimingLanes> load_timing_lanes(const TimingDescription& description);
+
+// Loads lanes, but not again those that somebody still uses or that it loaded last: what it takes
+// to make them ready is shared by all networks, and by all runs one after another, that have the
+// same profiles, tables and clock. The files are taken to stay as they are. For all threads.
+class TimingLanesCache {
+ public:
+  // As load_timing_lanes.
+  std::shared_ptr<const TimingLanes> load(const TimingDescription& description);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<const TimingLanes>> known_;  // by description
+  std::shared_ptr<const TimingLanes> last_;
+};
 
 // Throws the Error for a layer with activations below 0 on lanes that know none.
 [[noreturn]] void refuse_negative_activations(const std::string& layer);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "inure/errors/timing_lanes.hpp"
 #include "inure/pipecnn/reference.hpp"
 #include "inure/pipecnn/simulator.hpp"
 
@@ -11,8 +12,8 @@ namespace {
 template <typename ProgramType>
 class Pipecnn : public Accelerator {
  public:
-  Pipecnn(const AcceleratorDescription& description, const char* how)
-      : build_(build_of(description)), errors_(description.errors()), how_(how) {
+  Pipecnn(const AcceleratorDescription& description, TimingLanesCache& lanes, const char* how)
+      : build_(build_of(description)), errors_(description.errors(), lanes), how_(how) {
     errors_.models("", build_.vec_size, build_.lane_num);  // for its checks
   }
 
@@ -41,12 +42,14 @@ class Pipecnn : public Accelerator {
 }  // namespace
 
 void register_kinds(Registry& registry) {
-  registry.add("pipecnn", "PipeCNN simulated to the bit, fast", [](const auto& description) {
-    return std::make_unique<Pipecnn<SimulatorProgram>>(description, "fast simulator");
+  const auto lanes = std::make_shared<TimingLanesCache>();
+  registry.add("pipecnn", "PipeCNN simulated to the bit, fast", [lanes](const auto& description) {
+    return std::make_unique<Pipecnn<SimulatorProgram>>(description, *lanes, "fast simulator");
   });
   registry.add("pipecnn_reference", "PipeCNN simulated to the bit in plain loops: slow, the truth",
-               [](const auto& description) {
-                 return std::make_unique<Pipecnn<ReferenceProgram>>(description, "reference");
+               [lanes](const auto& description) {
+                 return std::make_unique<Pipecnn<ReferenceProgram>>(description, *lanes,
+                                                                    "reference");
                });
 }
 

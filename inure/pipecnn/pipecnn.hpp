@@ -7,7 +7,8 @@
 // simulated to the bit.
 namespace inure::pipecnn {
 
-// Registers "pipecnn" (the fast simulator) and "pipecnn_reference" (plain loops).
+// Registers "pipecnn" (the fast simulator) and "pipecnn_reference" (plain loops). Accelerators of
+// one registry share what they make of timing profiles and tables (TimingLanesCache).
 void register_kinds(Registry& registry);
 
 }  // namespace inure::pipecnn

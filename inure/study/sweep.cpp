@@ -55,6 +55,7 @@ void add_range(const std::vector<std::string>& parts, const std::string& whole,
 
 std::string SweepPoint::name() const {
   if (network == Network::kExact) return "exact";
+  if (network == Network::kControl) return fmt::format("control_seed{}", seed);
   return fmt::format("{}_{:.4f}_seed{}", network == Network::kBefore ? "before" : "after", clock,
                      seed);
 }
@@ -85,12 +86,13 @@ std::vector<SweepPoint> sweep_points(const SweepPlan& plan) {
     }
   }
   if (!plan.retrain) return points;
-  for (int i = 0; i < plan.seeds; ++i) {
-    std::optional<double> start;
-    for (const double clock : plan.clocks) {
+  for (int i = 0; i < plan.seeds; ++i) points.push_back({Network::kControl, 0, seed_of(i), {}});
+  std::optional<double> start;
+  for (const double clock : plan.clocks) {
+    for (int i = 0; i < plan.seeds; ++i) {
       points.push_back({Network::kAfter, clock, seed_of(i), start});
-      if (plan.chain) start = clock;
     }
+    if (plan.chain) start = clock;
   }
   return points;
 }
@@ -175,17 +177,23 @@ std::optional<Interval> interval_at(const SweepPlan& plan, const SweepStore& sto
   return confidence_95(values);
 }
 
-Reach reach_of(const SweepSummary& summary, std::optional<Interval> SweepRow::*which) {
+Reach reach_of(const SweepSummary& summary, std::optional<Interval> SweepRow::*which,
+               double error_free) {
   Reach reach;
   for (const SweepRow& row : summary.rows) {
     const auto& interval = row.*which;
     constexpr double kRounding = 1e-9;  // one point below is within
     reach.unknown = !interval;
-    if (!interval || interval->mean < *summary.exact - kTolerance - kRounding) return reach;
+    if (!interval || interval->mean < error_free - kTolerance - kRounding) return reach;
     reach.clock = row.clock;
   }
   reach.at_least = reach.clock.has_value();
   return reach;
+}
+
+std::optional<double> gain_of(const Reach& before, const Reach& after) {
+  if (before.unknown || after.unknown || !before.clock || !after.clock) return std::nullopt;
+  return *after.clock / *before.clock;
 }
 
 }  // namespace
@@ -193,22 +201,24 @@ Reach reach_of(const SweepSummary& summary, std::optional<Interval> SweepRow::*w
 SweepSummary summarise(const SweepPlan& plan, const SweepStore& store) {
   SweepSummary summary;
   summary.exact = store.find({Network::kExact, 0, plan.first_seed, {}});
+  if (plan.retrain) summary.control = interval_at(plan, store, Network::kControl, 0);
   for (const double clock : plan.clocks) {
-    SweepRow row{clock, interval_at(plan, store, Network::kBefore, clock), {}, {}};
+    SweepRow row{clock, interval_at(plan, store, Network::kBefore, clock), {}, {}, {}};
     if (plan.retrain) row.after = interval_at(plan, store, Network::kAfter, clock);
     if (summary.exact && row.before && row.after) {
       const double loss = *summary.exact - row.before->mean;
       if (loss >= kLeastLoss) row.won_back = (row.after->mean - row.before->mean) / loss;
     }
+    if (row.after && summary.control) row.to_control = row.after->mean - summary.control->mean;
     summary.rows.push_back(row);
   }
   if (!summary.exact) return summary;
-  summary.before = reach_of(summary, &SweepRow::before);
-  summary.after = reach_of(summary, &SweepRow::after);
-  const bool known = !summary.before.unknown && !summary.after.unknown;
-  if (known && summary.before.clock && summary.after.clock) {
-    summary.gain = *summary.after.clock / *summary.before.clock;
-  }
+  summary.before = reach_of(summary, &SweepRow::before, *summary.exact);
+  summary.after = reach_of(summary, &SweepRow::after, *summary.exact);
+  summary.gain = gain_of(summary.before, summary.after);
+  if (!summary.control) return summary;
+  summary.after_to_control = reach_of(summary, &SweepRow::after, summary.control->mean);
+  summary.gain_to_control = gain_of(summary.before, summary.after_to_control);
   return summary;
 }
 

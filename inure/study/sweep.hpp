@@ -17,16 +17,18 @@ namespace inure {
 // One run: a test, for kAfter with a retraining before it.
 struct SweepPoint {
   enum class Network {
-    kExact,   // unprepared, the accelerator without errors
-    kBefore,  // unprepared, at this clock
-    kAfter    // retrained at this clock
+    kExact,    // unprepared, the accelerator without errors
+    kBefore,   // unprepared, at this clock
+    kControl,  // retrained just as well, without errors: what of a gain is but further training
+    kAfter     // retrained at this clock
   };
   Network network = Network::kExact;
-  double clock = 0;  // relative to f_STA; of kExact 0
+  double clock = 0;  // relative to f_STA; of kExact and kControl 0
   std::uint64_t seed = 0;
   std::optional<double> start;  // retraining begins with the network retrained at this clock
 
-  std::string name() const;  // "exact", "before_1.0200_seed1", "after_1.0200_seed1": a file's name
+  // "exact", "before_1.0200_seed1", "control_seed1", "after_1.0200_seed1": a file's name.
+  std::string name() const;
   bool operator==(const SweepPoint&) const = default;
 };
 
@@ -42,8 +44,9 @@ struct SweepPlan {
 // it) or a mixture; sorted, each once. Throws Error.
 std::vector<double> parse_clocks(const std::string& text);
 
-// The runs in the order in which they are best made: all tests before retraining, then seed by seed
-// the retrainings at ascending clocks.
+// The runs in the order in which they are best made: all tests before retraining, the control, then
+// the retrainings, clock by clock: what a clock's errors take to make ready is made once for its
+// seeds.
 std::vector<SweepPoint> sweep_points(const SweepPlan& plan);
 
 // The folder of a sweep. A result is there as soon as its run has ended, in a file of its own, so a
@@ -89,10 +92,11 @@ struct SweepRow {
   double clock = 0;
   std::optional<Interval> before, after;  // of accuracies, 0 to 1
   std::optional<double> won_back;         // (after - before) / (exact - before)
+  std::optional<double> to_control;       // after - control
 };
 
 // The highest clock such that at it and at all tested clocks below the mean accuracy is within
-// kTolerance of the error-free one.
+// kTolerance of an error-free one.
 struct Reach {
   std::optional<double> clock;  // nothing: the lowest one tested is too high
   bool at_least = false;        // it is the highest one of the plan
@@ -102,9 +106,12 @@ struct Reach {
 // Of what is in the store; rows and intervals may be incomplete.
 struct SweepSummary {
   std::optional<double> exact;
+  std::optional<Interval> control;
   std::vector<SweepRow> rows;
-  Reach before, after;
-  std::optional<double> gain;  // after.clock / before.clock
+  // Against the error-free accuracy before retraining; and, of the retrained networks, against the
+  // control's.
+  Reach before, after, after_to_control;
+  std::optional<double> gain, gain_to_control;  // of after and after_to_control over before
 };
 
 SweepSummary summarise(const SweepPlan& plan, const SweepStore& store);

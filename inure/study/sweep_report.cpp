@@ -38,13 +38,13 @@ std::string reach_text(const char* network, const Reach& reach, const SweepPlan&
                      plan.clocks.front());
 }
 
-std::string gain_text(const SweepSummary& summary) {
-  if (summary.before.unknown || summary.after.unknown) return "";
-  if (!summary.gain) return "Gain in clock: not known; test lower clocks\n";
-  const double gain = *summary.gain;
-  if (summary.before.at_least) return "Gain in clock: not known; test higher clocks\n";
-  return fmt::format("Gain in clock: {}{:.3f} ({:+.1f} %)\n",
-                     summary.after.at_least ? "at least " : "", gain, 100 * (gain - 1));
+std::string gain_text(const char* what, const Reach& before, const Reach& after,
+                      const std::optional<double>& gain) {
+  if (before.unknown || after.unknown) return "";
+  if (!gain) return fmt::format("{}: not known; test lower clocks\n", what);
+  if (before.at_least) return fmt::format("{}: not known; test higher clocks\n", what);
+  return fmt::format("{}: {}{:.3f} ({:+.1f} %)\n", what, after.at_least ? "at least " : "", *gain,
+                     100 * (*gain - 1));
 }
 
 void add_interval(JsonLine& line, const char* name, const std::optional<Interval>& interval) {
@@ -65,14 +65,16 @@ void add_reach(JsonLine& line, const char* name, const Reach& reach) {
 
 std::string sweep_text(const SweepPlan& plan, const SweepSummary& summary) {
   std::vector<std::string> header{"clock / f_STA", "before %", "+-", "n"};
-  if (plan.retrain) header.insert(header.end(), {"after %", "+-", "n", "won back %"});
+  if (plan.retrain) header.insert(header.end(), {"after %", "+-", "n", "won back %", "to control"});
   Table table(header);
   for (const SweepRow& row : summary.rows) {
     std::vector<std::string> cells{clock_text(row.clock), mean_of(row.before),
                                    half_width_of(row.before), count_of(row.before)};
     if (plan.retrain) {
-      cells.insert(cells.end(), {mean_of(row.after), half_width_of(row.after), count_of(row.after),
-                                 row.won_back ? fmt::format("{:.1f}", 100 * *row.won_back) : ""});
+      cells.insert(cells.end(),
+                   {mean_of(row.after), half_width_of(row.after), count_of(row.after),
+                    row.won_back ? fmt::format("{:.1f}", 100 * *row.won_back) : "",
+                    row.to_control ? fmt::format("{:+.2f}", 100 * *row.to_control) : ""});
     }
     table.add(cells);
   }
@@ -85,19 +87,28 @@ std::string sweep_text(const SweepPlan& plan, const SweepSummary& summary) {
       percent(*summary.exact), 100 * kTolerance);
   text += reach_text("Unprepared network", summary.before, plan);
   if (!plan.retrain) return text;
-  return text + reach_text("Retrained network", summary.after, plan) + gain_text(summary);
+  text += reach_text("Retrained network", summary.after, plan);
+  text += gain_text("Gain in clock", summary.before, summary.after, summary.gain);
+  if (!summary.control) return text;
+  text += fmt::format("\nControl, retrained in the same way without errors: {} %{}.\n",
+                      percent(summary.control->mean),
+                      summary.control->half_width ? " +-" + half_width_of(summary.control) : "");
+  text += reach_text("Retrained network against the control", summary.after_to_control, plan);
+  return text + gain_text("Gain in clock against the control", summary.before,
+                          summary.after_to_control, summary.gain_to_control);
 }
 
 std::string sweep_csv(const SweepSummary& summary) {
   std::string text =
       "clock,before,before_half_width_95,before_n,after,after_half_width_95,after_n,won_back,"
-      "exact\n";
+      "exact,control,control_half_width_95,control_n\n";
   for (const SweepRow& row : summary.rows) {
-    text += fmt::format("{},{},{},{},{},{},{},{},{}\n", clock_text(row.clock), mean_of(row.before),
-                        half_width_of(row.before), count_of(row.before), mean_of(row.after),
-                        half_width_of(row.after), count_of(row.after),
+    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\n", clock_text(row.clock),
+                        mean_of(row.before), half_width_of(row.before), count_of(row.before),
+                        mean_of(row.after), half_width_of(row.after), count_of(row.after),
                         row.won_back ? percent(*row.won_back) : "",
-                        summary.exact ? percent(*summary.exact) : "");
+                        summary.exact ? percent(*summary.exact) : "", mean_of(summary.control),
+                        half_width_of(summary.control), count_of(summary.control));
   }
   return text;
 }
@@ -115,10 +126,13 @@ std::string sweep_json(const SweepSummary& summary) {
   JsonLine line;
   line.add("event", "summary");
   if (summary.exact) line.add("exact", *summary.exact);
+  add_interval(line, "control", summary.control);
   line.add("tolerance", kTolerance);
   add_reach(line, "highest_good_clock_before", summary.before);
   add_reach(line, "highest_good_clock_after", summary.after);
+  add_reach(line, "highest_good_clock_after_to_control", summary.after_to_control);
   if (summary.gain) line.add("gain", *summary.gain);
+  if (summary.gain_to_control) line.add("gain_to_control", *summary.gain_to_control);
   return text + line.text() + "\n";
 }
 
@@ -160,6 +174,12 @@ std::string sweep_plot(const SweepPlan& plan, const SweepSummary& summary, const
     script += fmt::format(
         "{0} with lines lc rgb '#888888' lw 2 dt (8,6) title 'without errors: {0:.1f} %', \\\n  ",
         100 * *summary.exact);
+  }
+  if (summary.control) {
+    script += fmt::format(
+        "{0} with lines lc rgb '#009E73' lw 2 dt (2,5) title 'retrained without errors: {0:.1f} "
+        "%', \\\n  ",
+        100 * summary.control->mean);
   }
   script += series(2, "#D55E00", 5, "before retraining");
   if (plan.retrain) script += ", \\\n  " + series(5, "#0072B2", 7, "retrained at each clock");

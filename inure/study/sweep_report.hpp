@@ -8,11 +8,13 @@
 namespace inure {
 
 // A row for each clock: means in per cent with their 95 % intervals, and the part of the loss that
-// was won back; then the headline: the highest good clocks before and after, and their ratio.
+// was won back, and how far from the control; then the headline: the highest good clocks before and
+// after, and their ratio, also held against the control.
 std::string sweep_text(const SweepPlan& plan, const SweepSummary& summary);
 
 // A head line; then for each clock: clock, before, its half interval, its n, after, its half
-// interval, its n, won back, exact. Accuracies in per cent; what is not known is empty.
+// interval, its n, won back, exact, control, its half interval, its n. Accuracies in per cent; what
+// is not known is empty.
 std::string sweep_csv(const SweepSummary& summary);
 
 // JSON lines: one of "event": "clock" for each clock, then one of "event": "summary". Accuracies

@@ -8,10 +8,10 @@
 namespace inure {
 
 std::string attach_accelerator(Network& network, const std::filesystem::path& file,
-                               bool saturation_mask) {
+                               const Registry& registry, bool saturation_mask) {
   const AcceleratorDescription description = read_description(file.string());
   try {
-    auto placement = std::make_shared<Placement>(network, description, all_accelerators());
+    auto placement = std::make_shared<Placement>(network, description, registry);
     placement->set_saturation_mask(saturation_mask);
     network.place(std::move(placement));
   } catch (const Error& error) {

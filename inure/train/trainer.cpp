@@ -7,6 +7,7 @@
 
 #include "inure/base/error.hpp"
 #include "inure/caffe/files.hpp"
+#include "inure/network/placement.hpp"
 #include "inure/train/attach_accelerator.hpp"
 #include "inure/train/learning_rate.hpp"
 #include "inure/train/solver.hpp"
@@ -60,9 +61,11 @@ Trainer::Trainer(const caffe::SolverParameter& solver, const TrainOptions& optio
     network_->load(caffe::read_model(weights), weights.string());
   }
   if (!options.accelerator.empty()) {
-    accelerator_ = attach_accelerator(*network_, options.accelerator, options.saturation_mask);
+    const Registry kinds = options.kinds ? *options.kinds : all_accelerators();
+    accelerator_ =
+        attach_accelerator(*network_, options.accelerator, kinds, options.saturation_mask);
     if (options.saturation_mask) accelerator_ += "saturation mask\n";
-    for (TestNet& test : tests_) attach_accelerator(*test.network, options.accelerator);
+    for (TestNet& test : tests_) attach_accelerator(*test.network, options.accelerator, kinds);
     const std::string summary = placement_summary(*network_);
     tell([&](TrainObserver& observer) { observer.note(summary.substr(0, summary.size() - 1)); });
   }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "inure/accelerator/accelerator.hpp"
 #include "inure/caffe/caffe.pb.h"
 #include "inure/network/network.hpp"
 #include "inure/train/feed.hpp"
@@ -23,6 +24,7 @@ struct TrainOptions {
   std::vector<std::filesystem::path> weights;  // fine-tuning: copied by layer name, in order
   std::filesystem::path snapshot;              // a .solverstate to resume from
   std::filesystem::path accelerator;           // its description
+  std::shared_ptr<const Registry> kinds;       // of accelerators; none: all_accelerators()
   bool saturation_mask = false;                // no gradient where the accelerator saturated
   std::optional<std::uint64_t> seed;           // else random_seed of the solver, else 1
   std::optional<SyntheticData> synthetic;
