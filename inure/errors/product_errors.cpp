@@ -211,7 +211,9 @@ void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, i
       ((g.height - 1) * g.stride + end) * row + ((g.width - 1) * g.stride + end) * g.group_channels;
   const bool vector = g.width == 1 && g.height == 1;
   for (int m = 0; m < g.channels; ++m) {
-    if (vector && m % g.out_per_group >= g.lane_num) continue;  // add_vector_product_errors does
+    // Of vectors a group's first block only: add_vector_product_errors does the others.
+    if (vector && m % g.out_per_group == g.lane_num) m += g.out_per_group - g.lane_num;
+    if (m == g.channels) break;
     const TimingLanes::Lane& lane = lanes.of(g.lane(m));
     const int before = m - g.lane_num;
     for (int v = 0; v < g.vec_size; ++v) {

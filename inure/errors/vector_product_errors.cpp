@@ -141,8 +141,8 @@ class VectorErrors {
     lists_.resize(std::max(lists_.size(), list_count_ + pairs.size() + 1));
     for (std::size_t n = 0; n < pairs.size(); ++n) {
       const ExceptionPatches::List of_image = patches.of_activations(pairs[n], largest);
-      fetch(of_image.places, 2);
-      fetch(of_image.patches, 8);
+      fetch(of_image.places, 1);
+      fetch(of_image.patches, 4);
       lists_[list_count_] = {static_cast<std::uint32_t>(n), pairs[n], of_image};
       list_count_ += of_image.size > 0;
     }
