@@ -21,7 +21,7 @@ class ExceptionPatches {
 
   struct Patch {
     std::uint32_t before[2];  // bit i % 32 of i / 32: with weights before of which i is the lower
-    std::uint16_t place;      // of_weights() of all of them
+    std::uint16_t place;      // of all of them, place()
     std::uint16_t delta;      // modulo 2^16
 
     std::uint64_t mask() const { return before[0] | std::uint64_t{before[1]} << 32; }
