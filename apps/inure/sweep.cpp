@@ -327,7 +327,7 @@ void sweep(const Options& options, std::uint64_t first_seed) {
   fmt::print("\n{}", sweep_text(runner.plan(), summary));
   write_reports(runner, summary, store.folder());
   if (ended) return;
-  fmt::print("Interrupted. To go on: the same command\n");
+  fmt::print("Interrupted; what is done is kept. To go on: the same command\n");
   std::fflush(stdout);
   throw CLI::RuntimeError(kInterrupted);
 }
@@ -400,12 +400,15 @@ void add_sweep_command(CLI::App& app) {
   add_how_to_run(*command, *options);
   command->footer(
       "Besides: --threads N and --seed N, see inure --help.\n"
-      "At each clock the network is tested as it is, retrained with that clock's errors (with the\n"
-      "saturation mask) and tested again with errors drawn apart from those of training. Seeds "
-      "vary\n"
-      "what is drawn; product errors are functions of the operands and do not vary. At 1.00 and\n"
-      "below there are no timing errors. The retrained networks and their descriptions stay in\n"
-      "DIR/networks.\n\n"
+      "Clocks are relative to f_STA, the highest that static timing analysis allows; at 1.00 and\n"
+      "below there are no timing errors. At each clock the network is tested as it is, retrained\n"
+      "with that clock's errors (and the saturation mask) and tested with errors drawn anew.\n"
+      "Beside them stands a control: retrained in the same way without errors, it shows what is\n"
+      "won by further training alone. Seeds vary what is drawn; product errors are functions of\n"
+      "the operands and do not vary: where nothing else is random, one seed says it all.\n\n"
+      "A run that has ended is kept in DIR/points, a retrained network and its description in\n"
+      "DIR/networks. After Ctrl-C the same command goes on, in the middle of a retraining too;\n"
+      "more clocks and seeds may be asked for later.\n\n"
       "Example:\n"
       "  inure sweep --solver retrain_solver.prototxt --weights float.caffemodel --accelerator "
       "device.prototxt \\\n"
