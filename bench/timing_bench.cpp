@@ -44,21 +44,18 @@ TimingProfile made_up_profile(const std::vector<double>& rates) {
   profile.set_critical_ps(10000);
   profile.set_vec_size(4);
   profile.set_negative_activations(false);
-  for (const int bin : {0, 1}) profile.add_activation_bin(bin);
-  for (const int bin : {-128, 0, 1}) profile.add_weight_bin(bin);
   for (std::size_t i = 0; i < rates.size(); ++i) {
     ClockProfile& clock = *profile.add_clock();
     clock.set_period_ps(9000 - 100 * static_cast<unsigned>(i));
     for (int v = 0; v < 4; ++v) {
       RegisterProfile& product = *clock.add_product();
-      for (unsigned id = 0; id < 36; ++id) {
-        if (id / 3 % 2 == 0) continue;  // activation 0
-        ErrorClass& c = *product.add_error_class();
-        c.set_id(id);
-        c.set_rate(rates[i]);
-        c.add_delta(-4096);
-        c.add_count(1);
-      }
+      constexpr unsigned kActivationIs0 = 50;  // a test of timing_profile.proto
+      for (const unsigned node : {1 + kActivationIs0, 0u, 0u}) product.add_split(node);
+      ErrorClass& c = *product.add_error_class();
+      c.set_id(0);  // the activation is not 0
+      c.set_rate(rates[i]);
+      c.add_delta(-4096);
+      c.add_count(1);
     }
   }
   return profile;

@@ -22,24 +22,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kMaxExceptions = std::uint64_t{1} << 28;
-
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
 bool is_text(const fs::path& path) { return path.extension() == ".txt"; }
-
-void check_bins(const google::protobuf::RepeatedField<std::int32_t>& bins, int lowest,
-                const std::string& where) {
-  if (bins.empty() || bins[0] != lowest) {
-    fail("{} begin at {}; expected {}, the lowest value", where,
-         bins.empty() ? "none" : std::to_string(bins[0]), lowest);
-  }
-  for (int i = 1; i < bins.size(); ++i) {
-    if (bins[i] <= bins[i - 1] || bins[i] > 127) {
-      fail("{}: {} after {}; expected ascending values up to 127", where, bins[i], bins[i - 1]);
-    }
-  }
-}
 
 void check_class(const ErrorClass& what, bool product, const std::string& where) {
   if (!(what.rate() >= 0 && what.rate() <= 1)) {
@@ -73,6 +58,17 @@ void check_register(const RegisterProfile& what, std::uint64_t classes, bool pro
   }
 }
 
+std::uint64_t classes_of_product(const RegisterProfile& product, const std::string& where) {
+  if (product.split().empty()) {
+    if (product.error_class().empty()) return 0;
+    fail(
+        "{}: classes without a tree (split) that tells which they are: characterise the lane again",
+        where);
+  }
+  const std::span tree(product.split().data(), index(product.split_size()));
+  return static_cast<std::uint64_t>(ProductTree(tree, where).leaves());
+}
+
 // Without nodes where the profile has none.
 const ProductLogic& logic_of(const TimingProfile& profile, int multiplier) {
   return profile.product_logic().empty() ? ProductLogic::default_instance()
@@ -86,11 +82,6 @@ void check_profile(const TimingProfile& profile, const std::string& name) {
   if (profile.critical_ps() < 1 || profile.critical_ps() > 100'000'000) {
     fail("{}: critical_ps is {}; expected 1 to 1e8", name, profile.critical_ps());
   }
-  check_bins(profile.activation_bin(), profile.negative_activations() ? -128 : 0,
-             name + ": the activation bins");
-  check_bins(profile.weight_bin(), -128, name + ": the weight bins");
-  const auto pairs = static_cast<std::uint64_t>(profile.activation_bin_size()) *
-                     static_cast<std::uint64_t>(profile.weight_bin_size());
   if (profile.product_logic_size() != 0 &&
       profile.product_logic_size() != static_cast<int>(profile.vec_size())) {
     fail("{}: logic of {} multipliers; expected {}, vec_size, or none", name,
@@ -110,12 +101,8 @@ void check_profile(const TimingProfile& profile, const std::string& name) {
     }
     for (int i = 0; i < clock.product_size(); ++i) {
       const std::string product = fmt::format("{}, product {}", where, i);
-      std::uint64_t classes = pairs * pairs;
-      if (const auto& split = clock.product(i).split(); !split.empty()) {
-        classes = static_cast<std::uint64_t>(
-            ProductTree(std::span(split.data(), index(split.size())), product).leaves());
-      }
-      check_register(clock.product(i), classes, true, product);
+      check_register(clock.product(i), classes_of_product(clock.product(i), product), true,
+                     product);
       check_late_bits(logic_of(profile, i), clock.product(i), product);
     }
     const bool sums = clock.sum().error_class_size() + clock.accumulator().error_class_size() > 0;
@@ -181,132 +168,7 @@ int find_clock(const TimingProfile& profile, double period_ps) {
   return best;
 }
 
-ProductBins::ProductBins(std::span<const int> activation_bins, std::span<const int> weight_bins)
-    : activation_bins_(static_cast<int>(activation_bins.size())),
-      weight_bins_(static_cast<int>(weight_bins.size())) {
-  const auto bin_of = [](std::span<const int> bins, int value) {
-    const auto above = std::upper_bound(bins.begin(), bins.end(), value) - bins.begin();
-    return static_cast<std::uint8_t>(std::max<std::ptrdiff_t>(above - 1, 0));
-  };
-  for (int value = -128; value < 128; ++value) {
-    activation_bin_[byte(value)] = bin_of(activation_bins, value);
-    weight_bin_[byte(value)] = bin_of(weight_bins, value);
-  }
-}
-
-ProductBins::ProductBins(const TimingProfile& profile)
-    : ProductBins(std::span(profile.activation_bin().data(), index(profile.activation_bin_size())),
-                  std::span(profile.weight_bin().data(), index(profile.weight_bin_size()))) {}
-
 namespace {
-
-// The classes of one multiplier, by the bins of a pair of weights.
-class ProductDraw {
- public:
-  ProductDraw(const TimingProfile& profile, const RegisterProfile& product)
-      : bins_(profile), lowest_(profile.negative_activations() ? -128 : 0) {
-    for (int a = lowest_; a < 128; ++a) {
-      auto& values = activations_;
-      values.resize(index(bins_.activation_bins()));
-      values[index(bins_.activation_bin(a))].push_back(static_cast<std::uint8_t>(a));
-    }
-    by_weights_.resize(index(bins_.weight_bins() * bins_.weight_bins()));
-    for (const ErrorClass& what : product.error_class()) add(what);
-    for (auto& list : by_weights_) {
-      std::sort(list.begin(), list.end(), [](const Block& a, const Block& b) {
-        return std::pair(a.before, a.now) < std::pair(b.before, b.now);
-      });
-    }
-  }
-
-  // How many exceptions are to be expected of all weight pairs.
-  double expected() const {
-    std::vector<double> weights(index(bins_.weight_bins()));
-    for (int b = -128; b < 128; ++b) ++weights[index(bins_.weight_bin(b))];
-    double sum = 0;
-    for (std::size_t i = 0; i < by_weights_.size(); ++i) {
-      const double pairs = weights[i / weights.size()] * weights[i % weights.size()];
-      for (const Block& block : by_weights_[i]) {
-        sum += block.rate * pairs * static_cast<double>(sites(block));
-      }
-    }
-    return sum;
-  }
-
-  struct Weights {
-    const ProductDraw& all;
-    int before;
-    void draw(int b, RandomStream random, std::vector<ProductTable::Exception>& out) const {
-      all.draw(before, b, random, out);
-    }
-  };
-
-  // Appends the exceptions of one weight pair, sorted.
-  void draw(int b_before, int b, RandomStream random,
-            std::vector<ProductTable::Exception>& out) const {
-    const std::size_t first = out.size();
-    const auto at = index(bins_.weight_bin(b_before) * bins_.weight_bins() + bins_.weight_bin(b));
-    for (const Block& block : by_weights_[at]) draw(block, random, out);
-    std::sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(),
-              [](auto x, auto y) { return x.operands < y.operands; });
-  }
-
- private:
-  // A class's part in each of its weight pairs: the activations of two bins.
-  struct Block {
-    double rate = 0, per_log = 0;  // per_log = 1 / ln(1 - rate)
-    std::size_t before = 0, now = 0;
-    std::vector<std::uint16_t> deltas;  // modulo 2^16
-    std::vector<std::uint64_t> up_to;   // the sum of the counts of these deltas and those before
-  };
-
-  void add(const ErrorClass& what) {
-    if (what.rate() <= 0) return;
-    Block block;
-    block.rate = what.rate();
-    block.per_log = 1 / std::log1p(-what.rate());
-    const auto weight_bins = static_cast<std::uint32_t>(bins_.weight_bins());
-    const auto activation_bins = static_cast<std::uint32_t>(bins_.activation_bins());
-    const std::uint32_t b = what.id() % weight_bins, rest = what.id() / weight_bins;
-    block.now = rest % activation_bins;
-    const std::uint32_t b_before = rest / activation_bins % weight_bins;
-    block.before = rest / activation_bins / weight_bins;
-    std::uint64_t sum = 0;
-    for (int i = 0; i < what.delta_size(); ++i) {
-      block.deltas.push_back(static_cast<std::uint16_t>(what.delta(i)));
-      block.up_to.push_back(sum += what.count(i));
-    }
-    by_weights_[b_before * weight_bins + b].push_back(std::move(block));
-  }
-
-  std::uint64_t sites(const Block& block) const {
-    return activations_[block.before].size() * activations_[block.now].size();
-  }
-
-  void draw(const Block& block, RandomStream& random,
-            std::vector<ProductTable::Exception>& out) const {
-    const auto& before = activations_[block.before];
-    const auto& now = activations_[block.now];
-    const auto count = static_cast<double>(sites(block));
-    for (double site = 0;; ++site) {
-      site += std::floor(std::log(random.uniform()) * block.per_log);  // a geometric gap
-      if (site >= count) return;
-      const auto at = static_cast<std::size_t>(site);
-      const auto pick =
-          static_cast<std::uint64_t>(random.uniform() * static_cast<double>(block.up_to.back()));
-      const auto delta =
-          std::upper_bound(block.up_to.begin(), block.up_to.end(), pick) - block.up_to.begin();
-      out.push_back(
-          {static_cast<std::uint16_t>(before[at / now.size()] << 8 | now[at % now.size()]),
-           block.deltas[static_cast<std::size_t>(delta)]});
-    }
-  }
-
-  ProductBins bins_;
-  int lowest_;
-  std::vector<std::vector<std::uint8_t>> activations_;  // by bin: the values, as bytes
-  std::vector<std::vector<Block>> by_weights_;          // by bins of b_before and b
-};
 
 std::uint64_t expansion_seed(const TimingProfile& profile, std::uint32_t period, int multiplier) {
   std::uint64_t state = profile.netlist();
@@ -317,14 +179,11 @@ std::uint64_t expansion_seed(const TimingProfile& profile, std::uint32_t period,
   return state;
 }
 
-}  // namespace
-
-namespace {
-
 // Draws the exceptions of all pairs of weights. weights(b_before) is asked for once for each
 // b_before; its draw(b, random, out) appends those of a pair.
 template <typename Weights>
-ProductTable::Clock expand(std::uint64_t seed, const std::string& where, const Weights& weights) {
+ProductTable::Clock expand(std::uint64_t seed, const std::string& where, const Weights& weights,
+                           std::uint64_t most) {
   constexpr std::int64_t kWeights = 256;
   std::vector<std::vector<ProductTable::Exception>> parts(kWeights);  // by b_before
   ProductTable::Clock expanded;
@@ -333,7 +192,7 @@ ProductTable::Clock expand(std::uint64_t seed, const std::string& where, const W
   parallel_for(kWeights, [&](std::int64_t before) {
     auto& part = parts[static_cast<std::size_t>(before)];
     auto of_before = weights(static_cast<std::int8_t>(before));
-    for (int now = 0; now < kWeights && count <= kMaxExceptions; ++now) {
+    for (int now = 0; now < kWeights && count <= most; ++now) {
       const int pair = static_cast<int>(before) << 8 | now;
       const std::size_t first = part.size();
       const RandomStream random(seed, RandomPurpose::kErrors, static_cast<std::uint32_t>(pair), 0);
@@ -342,8 +201,8 @@ ProductTable::Clock expand(std::uint64_t seed, const std::string& where, const W
       count += part.size() - first;
     }
   });
-  if (count > kMaxExceptions) {
-    fail("{} has more than {} wrong products; choose a longer clock period", where, kMaxExceptions);
+  if (count > most) {
+    fail("{} has more than {} wrong products; choose a longer clock period", where, most);
   }
   for (std::size_t i = 1; i < expanded.first.size(); ++i) {
     expanded.first[i] += expanded.first[i - 1];
@@ -358,7 +217,8 @@ ProductTable::Clock expand(std::uint64_t seed, const std::string& where, const W
 
 }  // namespace
 
-ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int multiplier) {
+ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int multiplier,
+                                    std::uint64_t most) {
   const ClockProfile& what = profile.clock(clock);
   const RegisterProfile& product = what.product(multiplier);
   const std::uint64_t seed = expansion_seed(profile, what.period_ps(), multiplier);
@@ -367,19 +227,14 @@ ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int
   ProductTable::Clock expanded;
   if (!product.late_bit().empty()) {
     const LateBits late(logic_of(profile, multiplier), product, profile.negative_activations());
-    expanded = expand(seed, where, [&](int before) { return LateBits::Weights(late, before); });
-  } else if (product.split().empty()) {
-    const ProductDraw draw(profile, product);
-    if (draw.expected() > static_cast<double>(kMaxExceptions)) {
-      fail(
-          "{} has about {:.2g} wrong products, {} at most are possible; choose a longer clock "
-          "period",
-          where, draw.expected(), kMaxExceptions);
-    }
-    expanded = expand(seed, where, [&](int before) { return ProductDraw::Weights{draw, before}; });
-  } else {
+    expanded = expand(
+        seed, where, [&](int before) { return LateBits::Weights(late, before); }, most);
+  } else if (!product.split().empty()) {
     const TreeDraw draw(product, profile.negative_activations());
-    expanded = expand(seed, where, [&](int before) { return TreeDraw::Weights(draw, before); });
+    expanded = expand(
+        seed, where, [&](int before) { return TreeDraw::Weights(draw, before); }, most);
+  } else {
+    expanded.first.resize(ProductTable::kPairs + 1);
   }
   expanded.period_ps = static_cast<int>(what.period_ps());
   return expanded;

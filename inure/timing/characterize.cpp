@@ -241,8 +241,6 @@ TimingProfile header(const Characterization& what, const Circuit& circuit) {
   profile.set_vec_size(static_cast<std::uint32_t>(circuit.vec_size));
   profile.set_negative_activations(what.negative_activations);
   profile.set_sum_classes(kSumClasses);
-  profile.add_activation_bin(what.negative_activations ? -128 : 0);
-  profile.add_weight_bin(-128);
   return profile;
 }
 

@@ -8,6 +8,7 @@
 
 #include "inure/base/error.hpp"
 #include "inure/errors/tree_draw.hpp"
+#include "tests/errors/made_up_tree.hpp"
 
 namespace inure {
 namespace {
@@ -64,30 +65,17 @@ TEST(ProductTrees, AreRefusedWithTheReason) {
 class DrawnTrees : public testing::TestWithParam<unsigned> {
  protected:
   DrawnTrees() : random_(GetParam()) {
-    grow(0);
+    int leaves = 0;
+    add_random_tree(random_, 6, product_, [&](RegisterProfile& product) {
+      const double rate = std::array{0.0, 0.0, 1e-3, 0.02, 0.4, 0.999, 1.0}[random_() % 7];
+      const int id = leaves++;
+      std::vector<std::pair<int, unsigned>> deltas{{1 + id, 3}, {-1 - id, 1}};
+      if (id % 4 == 0) deltas.pop_back();
+      add_leaf(product, rate, deltas);
+      if (rate > 0) rate_[id] = rate;
+    });
     tree_ = std::make_unique<ProductTree>(
         std::span(product_.split().data(), static_cast<std::size_t>(product_.split_size())), "x");
-    for (int id = 0; id < tree_->leaves(); ++id) {
-      const double rate = std::array{0.0, 0.0, 1e-3, 0.02, 0.4, 0.999, 1.0}[random_() % 7];
-      if (rate == 0) continue;
-      ErrorClass& what = *product_.add_error_class();
-      what.set_id(static_cast<std::uint32_t>(id));
-      what.set_rate(rate);
-      what.add_delta(1 + id), what.add_count(3);
-      rate_[id] = rate;
-      if (id % 4 == 0) continue;  // this one has a single delta
-      what.add_delta(-1 - id), what.add_count(1);
-    }
-  }
-
-  void grow(int depth) {
-    if (depth == 6 || (depth > 2 && random_() % 8 == 0)) {
-      product_.add_split(0);
-      return;
-    }
-    product_.add_split(1 + static_cast<std::uint32_t>(random_() % ProductTree::kTests));
-    grow(depth + 1);
-    grow(depth + 1);
   }
 
   struct Count {

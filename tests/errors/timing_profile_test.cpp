@@ -10,7 +10,9 @@
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
 #include "inure/base/parallel.hpp"
+#include "inure/errors/product_tree.hpp"
 #include "inure/errors/sum_class.hpp"
+#include "tests/errors/made_up_tree.hpp"
 
 namespace inure {
 namespace {
@@ -26,7 +28,8 @@ void add_class(RegisterProfile& product, std::uint32_t id, double rate,
   }
 }
 
-// One multiplier of two with errors, in bins of three activations and two weights.
+// One multiplier of two with errors, which has four classes: 0 where a's bit 5 is 0; else 1 where b
+// is not negative; else 2, and 3 where a was 0.
 TimingProfile small_profile(bool negative_activations = true) {
   TimingProfile profile;
   profile.set_design("by hand");
@@ -35,19 +38,15 @@ TimingProfile small_profile(bool negative_activations = true) {
   profile.set_critical_ps(10000);
   profile.set_vec_size(2);
   profile.set_negative_activations(negative_activations);
-  for (const int bin : negative_activations ? std::vector{-128, 0, 40} : std::vector{0, 40}) {
-    profile.add_activation_bin(bin);
-  }
-  for (const int bin : {-128, 10}) profile.add_weight_bin(bin);
-  const ProductBins bins(profile);
   for (const int period : {9800, 9500}) {
     ClockProfile& clock = *profile.add_clock();
     clock.set_period_ps(static_cast<std::uint32_t>(period));
     clock.add_product();
     RegisterProfile& product = *clock.add_product();
     const double scale = period == 9800 ? 0.01 : 1;
-    add_class(product, bins.id(50, 100, 60, -5), 2e-2 * scale, {{-32768, 3}, {512, 1}});
-    add_class(product, bins.id(0, -1, 127, 127), 1e-3 * scale, {{-65535, 1}, {7, 99}});
+    for (const std::uint32_t node : {1 + 21, 0, 1 + 31, 0, 1 + 48, 0, 0}) product.add_split(node);
+    add_class(product, 3, 2e-2 * scale, {{-32768, 3}, {512, 1}});
+    add_class(product, 1, 1e-3 * scale, {{-65535, 1}, {7, 99}});
   }
   return profile;
 }
@@ -103,12 +102,10 @@ TEST_F(TimingProfiles, AreRefusedWithTheReason) {
   write_file_atomically(folder_ / "junk", "");
   EXPECT_EQ(error_of([&] { read_timing_profile(folder_ / "junk"); }).substr(0, 26),
             "junk: not a timing profile");
-  EXPECT_EQ(error_after([](TimingProfile& p) { p.set_activation_bin(0, -127); }),
-            "p: the activation bins begin at -127; expected -128, the lowest value");
-  EXPECT_EQ(error_after([](TimingProfile& p) { p.set_negative_activations(false); }),
-            "p: the activation bins begin at -128; expected 0, the lowest value");
-  EXPECT_EQ(error_after([](TimingProfile& p) { p.add_weight_bin(10); }),
-            "p: the weight bins: 10 after 10; expected ascending values up to 127");
+  EXPECT_EQ(
+      error_after([](TimingProfile& p) { p.mutable_clock(0)->mutable_product(1)->clear_split(); }),
+      "p: clock of 9800 ps, product 1: classes without a tree (split) that tells which they are: "
+      "characterise the lane again");
   EXPECT_EQ(error_after([](TimingProfile& p) { p.mutable_clock(0)->add_product(); }),
             "p: clock of 9800 ps: products of 3 multipliers; expected 2, vec_size");
   EXPECT_EQ(error_after([](TimingProfile& p) { p.mutable_clock(1)->set_period_ps(9800); }),
@@ -120,22 +117,22 @@ TEST_F(TimingProfiles, AreRefusedWithTheReason) {
       change(*p.mutable_clock(0)->mutable_product(1)->mutable_error_class(0));
     });
   };
-  EXPECT_EQ(of_class([](ErrorClass& what) { what.set_id(36); }),
-            "p: clock of 9800 ps, product 1, class 36: expected 0 to 35");
+  EXPECT_EQ(of_class([](ErrorClass& what) { what.set_id(4); }),
+            "p: clock of 9800 ps, product 1, class 4: expected 0 to 3");
   EXPECT_EQ(of_class([](ErrorClass& what) { what.set_rate(1.5); }),
-            "p: clock of 9800 ps, product 1, class 34: a rate of 1.5; expected 0 to 1");
+            "p: clock of 9800 ps, product 1, class 3: a rate of 1.5; expected 0 to 1");
   EXPECT_EQ(of_class([](ErrorClass& what) { what.set_rate(std::nan("")); }),
-            "p: clock of 9800 ps, product 1, class 34: a rate of nan; expected 0 to 1");
+            "p: clock of 9800 ps, product 1, class 3: a rate of nan; expected 0 to 1");
   EXPECT_EQ(of_class([](ErrorClass& what) { what.add_delta(5); }),
-            "p: clock of 9800 ps, product 1, class 34: 3 deltas and 2 counts; expected as many");
+            "p: clock of 9800 ps, product 1, class 3: 3 deltas and 2 counts; expected as many");
   EXPECT_EQ(of_class([](ErrorClass& what) { what.set_delta(0, 65536); }),
-            "p: clock of 9800 ps, product 1, class 34: a delta of 65536; expected one that differs "
+            "p: clock of 9800 ps, product 1, class 3: a delta of 65536; expected one that differs "
             "from 0, of 17 bits");
   EXPECT_EQ(of_class([](ErrorClass& what) {
               what.clear_delta();
               what.clear_count();
             }),
-            "p: clock of 9800 ps, product 1, class 34: a rate of 0.0002 without deltas");
+            "p: clock of 9800 ps, product 1, class 3: a rate of 0.0002 without deltas");
   EXPECT_EQ(
       error_after([](TimingProfile& p) { p.mutable_clock(0)->mutable_product(0)->add_split(5); }),
       "p: clock of 9800 ps, product 0: the tree of its classes is cut off after 1 nodes");
@@ -169,7 +166,8 @@ TEST_F(TimingProfiles, FindTheirClocks) {
 TEST_F(TimingProfiles, ExpandToTheirRatesAndDeltas) {
   for (const bool negative : {true, false}) {
     const TimingProfile profile = small_profile(negative);
-    const ProductBins bins(profile);
+    const auto& split = profile.clock(1).product(1).split();
+    const ProductTree tree(std::span(split.data(), static_cast<std::size_t>(split.size())), "");
     const ProductTable::Clock clock = expand_products(profile, 1, 1);
     EXPECT_EQ(clock.period_ps, 9500);
     ASSERT_EQ(clock.first.size(), std::size_t{ProductTable::kPairs} + 1);
@@ -185,13 +183,16 @@ TEST_F(TimingProfiles, ExpandToTheirRatesAndDeltas) {
         if (i > clock.first[pair]) {
           ASSERT_LT(clock.exceptions[i - 1].operands, what.operands);
         }
-        ++seen[bins.id(high(what.operands), high(pair), low(what.operands), low(pair))][what.delta];
+        const int of_class = tree.leaf(
+            ProductTree::tests(high(what.operands), high(pair), low(what.operands), low(pair)));
+        ++seen[static_cast<std::uint32_t>(of_class)][what.delta];
       }
     }
     const auto& classes = profile.clock(1).product(1).error_class();
     EXPECT_EQ(seen.size(), static_cast<std::size_t>(classes.size()));
-    // Changes of operands in the two classes, by the values in their bins.
-    const double sites[] = {88.0 * 118 * 88 * 138, 40.0 * 138 * 88 * 118};
+    // Changes of operands in the two classes: by the values that a_before, b_before, a and b have.
+    const double half = negative ? 128 : 64;
+    const double sites[] = {1 * 256 * half * 128, 2 * half * 256 * half * 128};
     for (int k = 0; k < classes.size(); ++k) {
       double all = 0, counts = 0;
       for (const auto& [delta, count] : seen[classes[k].id()]) all += count;
@@ -246,24 +247,27 @@ TEST_F(TimingProfiles, ExpandTheLeavesOfATree) {
 
 TEST_F(TimingProfiles, ExpandCertainErrorsAndRefuseTooMany) {
   TimingProfile profile = small_profile();
-  profile.add_activation_bin(127);
-  profile.add_weight_bin(127);
   RegisterProfile& product = *profile.mutable_clock(0)->mutable_product(1);
-  product.clear_error_class();
-  const ProductBins bins(profile);
-  add_class(product, bins.id(127, 127, 127, 127), 1, {{5, 1}});
+  product.Clear();
+  // All operands 127: no bit of theirs is 0, but the highest.
+  for (const int highest : {7, 15, 23, 31}) {
+    for (int test = highest - 7; test < highest; ++test)
+      add_test(product, test), add_leaf(product, 0);
+  }
+  for (const int highest : {7, 15, 23, 31}) add_test(product, highest);
+  add_leaf(product, 1, {{5, 1}});
+  for (int i = 0; i < 4; ++i) add_leaf(product, 0);
   const ProductTable::Clock clock = expand_products(profile, 0, 1);
   ASSERT_EQ(clock.exceptions.size(), 1u);
   EXPECT_EQ(clock.exceptions[0], (ProductTable::Exception{0x7F7F, 5}));
   EXPECT_EQ(clock.first[0x7F7F], 0u);
   EXPECT_EQ(clock.first[0x7F80], 1u);
 
-  add_class(product, bins.id(-1, -1, -1, -1), 1, {{1, 1}});
-  const double sites = 1 + 128.0 * 138 * 128 * 138;
-  EXPECT_EQ(error_of([&] { expand_products(profile, 0, 1); }),
-            fmt::format("timing profile of by hand: multiplier 1 at 9800 ps has about {:.2g} wrong "
-                        "products, 268435456 at most are possible; choose a longer clock period",
-                        sites));
+  product.Clear();
+  add_leaf(product, 1, {{5, 1}});
+  EXPECT_EQ(error_of([&] { expand_products(profile, 0, 1, 1'000'000); }),
+            "timing profile of by hand: multiplier 1 at 9800 ps has more than 1000000 wrong "
+            "products; choose a longer clock period");
 }
 
 TEST_F(TimingProfiles, AreShipped) {

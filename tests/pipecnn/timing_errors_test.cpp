@@ -10,6 +10,7 @@
 #include "inure/errors/timing_lanes.hpp"
 #include "inure/pipecnn/pipecnn.hpp"
 #include "inure/pipecnn/simulator.hpp"
+#include "tests/errors/made_up_tree.hpp"
 #include "tests/pipecnn/random_stage.hpp"
 
 namespace inure {
@@ -22,15 +23,17 @@ struct Rates {
   bool negative = true;
 };
 
-void add_random_class(std::mt19937& random, double most, unsigned id, RegisterProfile& to) {
-  if (random() % 3 == 0) return;
-  ErrorClass& c = *to.add_error_class();
-  c.set_id(id);
-  c.set_rate(most * static_cast<double>(random() % 1000) / 1000);
-  for (int i = static_cast<int>(random() % 4); i >= 0; --i) {
-    c.add_delta((random() % 2 != 0 ? 1 : -1) * (1 << random() % 16));
-    c.add_count(1 + random() % 9);
+double random_rate(std::mt19937& random, double most) {
+  return random() % 3 == 0 ? 0 : most * static_cast<double>(random() % 1000) / 1000;
+}
+
+std::vector<std::pair<int, unsigned>> random_deltas(std::mt19937& random) {
+  std::vector<std::pair<int, unsigned>> deltas(1 + random() % 4);
+  for (auto& [delta, count] : deltas) {
+    delta = (random() % 2 != 0 ? 1 : -1) * (1 << random() % 16);
+    count = 1 + random() % 9;
   }
+  return deltas;
 }
 
 TimingProfile random_profile(unsigned seed, int vec_size, const Rates& rates) {
@@ -43,20 +46,25 @@ TimingProfile random_profile(unsigned seed, int vec_size, const Rates& rates) {
   profile.set_vec_size(vec_size);
   profile.set_negative_activations(rates.negative);
   profile.set_sum_classes(kSumClasses);
-  for (const int bin : {-128, -40, 0, 1, 30}) {
-    profile.add_weight_bin(bin);
-    if (rates.negative || bin >= 0) profile.add_activation_bin(bin);
-  }
   ClockProfile& clock = *profile.add_clock();
   clock.set_period_ps(900);
-  const unsigned classes = profile.weight_bin_size() * profile.activation_bin_size() *
-                           profile.weight_bin_size() * profile.activation_bin_size();
   for (int v = 0; v < vec_size; ++v) {
     RegisterProfile& product = *clock.add_product();
-    for (unsigned id = 0; id < classes; ++id) add_random_class(random, rates.product, id, product);
+    if (rates.product == 0) continue;
+    add_random_tree(random, 4, product, [&](RegisterProfile& to) {
+      add_leaf(to, random_rate(random, rates.product), random_deltas(random));
+    });
   }
   for (RegisterProfile* sum : {clock.mutable_sum(), clock.mutable_accumulator()}) {
-    for (unsigned id = 0; id < kSumClasses; ++id) add_random_class(random, rates.sum, id, *sum);
+    for (unsigned id = 0; id < kSumClasses; ++id) {
+      const double rate = random_rate(random, rates.sum);
+      if (rate == 0) continue;
+      ErrorClass& c = *sum->add_error_class();
+      c.set_id(id);
+      c.set_rate(rate);
+      for (const auto& [delta, count] : random_deltas(random))
+        c.add_delta(delta), c.add_count(count);
+    }
   }
   return profile;
 }

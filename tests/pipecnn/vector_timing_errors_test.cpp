@@ -13,6 +13,7 @@
 #include "inure/base/parallel.hpp"
 #include "inure/errors/timing_profile.hpp"
 #include "inure/pipecnn/pipecnn.hpp"
+#include "tests/errors/made_up_tree.hpp"
 #include "tests/pipecnn/random_stage.hpp"
 
 namespace inure {
@@ -36,8 +37,26 @@ class VectorTimingErrors : public testing::Test {
     set_threads(0);
   }
 
-  // Each multiplier errs at another rate, the first one never: up to `rate` where all operands are
-  // small, a thousandth of it elsewhere (so that the lists are made quickly).
+  // Appends the tree of an operand (a_before, b_before, a, b) and of those after it: with `rate`
+  // where all are small, -16 to 15, a thousandth of it elsewhere.
+  static void add_operand(RegisterProfile& product, int operand, double rate) {
+    const auto leaf = [&](double scale) {
+      add_leaf(product, rate * scale, {{-256, 1}, {4096, 1}});
+    };
+    if (operand == 4) return leaf(1);
+    add_test(product, operand * 8 + 7);
+    for (const bool negative : {false, true}) {  // the next three bits are those of the sign
+      for (const int bit : {6, 5, 4}) {
+        add_test(product, operand * 8 + bit);
+        if (negative) leaf(1e-3);
+      }
+      add_operand(product, operand + 1, rate);
+      for (int bit = 0; bit < 3 && !negative; ++bit) leaf(1e-3);
+    }
+  }
+
+  // Each multiplier errs at another rate, up to `rate`, the first one never; seldom where operands
+  // are large, so that the lists are made quickly.
   std::string profile(int number, double rate, bool negative = true, int vec_size = 4) {
     TimingProfile profile;
     profile.set_design("vector");
@@ -46,26 +65,11 @@ class VectorTimingErrors : public testing::Test {
     profile.set_critical_ps(1000);
     profile.set_vec_size(vec_size);
     profile.set_negative_activations(negative);
-    for (const int bin : {-128, -16, 17}) {
-      profile.add_weight_bin(bin);
-      if (negative || bin > 0) profile.add_activation_bin(negative ? bin : bin - 17);
-    }
-    if (!negative) profile.add_activation_bin(17);
-    const unsigned activations = profile.activation_bin_size();
-    const unsigned small = negative ? 1 : 0;
     ClockProfile& clock = *profile.add_clock();
     clock.set_period_ps(900);
     for (int v = 0; v < vec_size; ++v) {
       RegisterProfile& product = *clock.add_product();
-      for (unsigned id = 0; v > 0 && id < activations * activations * 9; ++id) {
-        ErrorClass& c = *product.add_error_class();
-        c.set_id(id);
-        const unsigned a = id / 3 % activations, b = id % 3;
-        const unsigned before = id / (3 * activations);
-        const bool all_small = a == small && b == 1 && before == small * 3 + 1;
-        c.set_rate(rate * v / vec_size * (all_small ? 1 : 1e-3));
-        for (const int delta : {-256, 4096}) c.add_delta(delta), c.add_count(1);
-      }
+      if (v > 0) add_operand(product, 0, rate * v / vec_size);
     }
     const fs::path file = folder_ / (std::to_string(number) + ".profile");
     write_timing_profile(file, profile);

@@ -27,8 +27,6 @@ class ClocksTest : public testing::Test {
     profile.set_critical_ps(critical_ps);
     profile.set_vec_size(1);
     profile.set_negative_activations(true);
-    profile.add_activation_bin(-128);
-    profile.add_weight_bin(-128);
     for (const unsigned period : periods) {
       ClockProfile& clock = *profile.add_clock();
       clock.set_period_ps(period);

@@ -44,8 +44,6 @@ class SweepProgram : public testing::Test {
     profile.set_vec_size(2);
     profile.set_negative_activations(true);
     profile.set_sum_classes(600);
-    profile.add_activation_bin(-128);
-    profile.add_weight_bin(-128);
     for (const unsigned period : {9800u, 9500u}) {
       ClockProfile& clock = *profile.add_clock();
       clock.set_period_ps(period);

@@ -98,7 +98,6 @@ class Gates : public LaneTest {
         "--parameter PIPELINE={} {} --output DIR",
         GetParam().fpga ? "hx8k" : "osu018", (rtl_folder() / "lane.v").string(), kVecSize,
         GetParam().pipeline, GetParam().fpga ? "--seeds 1" : "--target-ps 1000"));
-    for (const auto bin : {-128, 0}) profile.add_activation_bin(bin), profile.add_weight_bin(bin);
     // A picosecond less than the clock kUnsafe would have: the profile's counts.
     ClockProfile& clock = *profile.add_clock();
     clock.set_period_ps(static_cast<std::uint32_t>(critical_ / kUnsafe) - 1);
