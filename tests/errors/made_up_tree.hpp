@@ -27,6 +27,14 @@ inline void add_leaf(RegisterProfile& product, double rate,
   for (const auto& [delta, count] : deltas) what.add_delta(delta), what.add_count(count);
 }
 
+// What errs where all these tests are 1, and nothing else, always: no draws make the list of
+// exceptions slow.
+inline void add_all_of(RegisterProfile& product, const std::vector<int>& tests,
+                       const std::vector<std::pair<int, unsigned>>& deltas) {
+  for (const int test : tests) add_test(product, test), add_leaf(product, 0);
+  add_leaf(product, 1, deltas);
+}
+
 // Of any tests, at most `depth` deep; leaf(product) adds a leaf.
 template <typename Leaf>
 void add_random_tree(std::mt19937& random, int depth, RegisterProfile& product, const Leaf& leaf) {

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
+#include <numeric>
 #include <random>
 
 #include "inure/base/parallel.hpp"
@@ -19,7 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Rates {
-  double product, sum;  // of the classes that err, at most
+  double product;  // about, of operands that are all as frequent
+  double sum;      // of the classes that err, at most
   bool negative = true;
 };
 
@@ -51,8 +54,12 @@ TimingProfile random_profile(unsigned seed, int vec_size, const Rates& rates) {
   for (int v = 0; v < vec_size; ++v) {
     RegisterProfile& product = *clock.add_product();
     if (rates.product == 0) continue;
-    add_random_tree(random, 4, product, [&](RegisterProfile& to) {
-      add_leaf(to, random_rate(random, rates.product), random_deltas(random));
+    add_random_tree(random, 3, product, [&](RegisterProfile& to) {
+      std::vector<int> bits(32);  // of the operands
+      std::iota(bits.begin(), bits.end(), 0);
+      std::shuffle(bits.begin(), bits.end(), random);
+      bits.resize(static_cast<std::size_t>(std::lround(-std::log2(rates.product))));
+      add_all_of(to, bits, random_deltas(random));
     });
   }
   for (RegisterProfile* sum : {clock.mutable_sum(), clock.mutable_accumulator()}) {

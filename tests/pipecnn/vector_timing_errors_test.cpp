@@ -37,21 +37,23 @@ class VectorTimingErrors : public testing::Test {
     set_threads(0);
   }
 
-  // Appends the tree of an operand (a_before, b_before, a, b) and of those after it: with `rate`
-  // where all are small, -16 to 15, a thousandth of it elsewhere.
+  // Appends the tree of an operand (b_before, b, a_before, a) and of those after it: with `rate`
+  // where all are small, -16 to 15; elsewhere where the lower four bits of all are 1.
   static void add_operand(RegisterProfile& product, int operand, double rate) {
-    const auto leaf = [&](double scale) {
-      add_leaf(product, rate * scale, {{-256, 1}, {4096, 1}});
+    const std::vector<std::pair<int, unsigned>> deltas{{-256, 1}, {4096, 1}};
+    if (operand == 4) return add_leaf(product, rate, deltas);
+    const auto add_large = [&] {
+      add_all_of(product, {8, 9, 10, 11, 24, 25, 26, 27, 0, 1, 2, 3, 16, 17, 18, 19}, deltas);
     };
-    if (operand == 4) return leaf(1);
-    add_test(product, operand * 8 + 7);
+    const int first = std::array{8, 24, 0, 16}[static_cast<std::size_t>(operand)];  // its tests
+    add_test(product, first + 7);
     for (const bool negative : {false, true}) {  // the next three bits are those of the sign
       for (const int bit : {6, 5, 4}) {
-        add_test(product, operand * 8 + bit);
-        if (negative) leaf(1e-3);
+        add_test(product, first + bit);
+        if (negative) add_large();
       }
       add_operand(product, operand + 1, rate);
-      for (int bit = 0; bit < 3 && !negative; ++bit) leaf(1e-3);
+      for (int bit = 0; bit < 3 && !negative; ++bit) add_large();
     }
   }
 
