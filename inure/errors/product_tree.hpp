@@ -15,7 +15,7 @@ class ProductTree {
   static constexpr int kABefore = 0, kBBefore = 8, kA = 16, kB = 24, kAChanges = 32, kBChanges = 40;
   static constexpr int kABeforeIs0 = 48, kBBeforeIs0 = 49, kAIs0 = 50, kBIs0 = 51;
   static constexpr int kProduct = 52, kProductBefore = 68;
-  static constexpr int kTests = 84;
+  static constexpr int kTests = 84, kProductBits = 16;
 
   // The outcomes of all tests on one change of operands.
   struct Tests {

@@ -12,7 +12,6 @@ namespace {
 
 using T = ProductTree;
 
-constexpr int kProductBits = 16;
 constexpr int kBlocks = 16;                                 // of Philox, side by side
 constexpr std::uint64_t kCertain = std::uint64_t{1} << 40;  // a rate of 1
 
@@ -160,7 +159,8 @@ TreeDraw::TreeDraw(const RegisterProfile& product, bool negative_activations)
     : tree_(std::span(product.split().data(), index(product.split_size())), "a profile"),
       negative_activations_(negative_activations),
       leaves_(index(tree_.leaves())),
-      errs_(tree_.nodes().size()) {
+      errs_(tree_.nodes().size()),
+      product_ones_(256) {
   for (const ErrorClass& what : product.error_class()) {
     if (what.rate() <= 0) continue;
     Leaf& leaf = leaves_[what.id()];
@@ -169,6 +169,14 @@ TreeDraw::TreeDraw(const RegisterProfile& product, bool negative_activations)
     for (int i = 0; i < what.delta_size(); ++i) {
       leaf.deltas.push_back(static_cast<std::uint16_t>(what.delta(i)));
       leaf.up_to.push_back(sum += what.count(i));
+    }
+  }
+  for (int b = -128; b < 128; ++b) {
+    auto& of_bit = product_ones_[static_cast<std::uint8_t>(b)];
+    for (int a = -128; a < 128; ++a) {
+      for (int bit = 0; bit < ProductTree::kProductBits; ++bit) {
+        if (a * b >> bit & 1) insert(of_bit[index(bit)], a);
+      }
     }
   }
   for (std::size_t i = tree_.nodes().size(); i-- > 0;) {
@@ -203,6 +211,7 @@ struct TreeDraw::Weights::Sites {
   std::array<ByteSet, 256> u0_is_0;
   ByteSet drawn{};                                        // the u0 of which a_before
   std::array<ByteSet, 256> errs{};                        // by a_before
+  ByteSet some_err{};                                     // of which a_before
   std::array<std::uint16_t, ProductTable::kPairs> delta;  // of those that err
   // Waiting for their second numbers.
   std::array<std::uint16_t, kBlocks> waiting;
@@ -240,6 +249,7 @@ struct TreeDraw::Weights::Sites {
     if (leaf.deltas.size() > 1) {
       return for_each(now, [&](unsigned a) { wait(leaf, a_before * 256 + a, true); });
     }
+    insert(some_err, static_cast<int>(a_before));
     for (std::size_t word = 0; word < 4; ++word) errs[a_before][word] |= now[word];
     for_each(now, [&](unsigned a) { delta[a_before * 256 + a] = leaf.deltas[0]; });
   }
@@ -259,6 +269,7 @@ struct TreeDraw::Weights::Sites {
     for (std::size_t i = 0; i < index(waiting_count); ++i) {
       const Leaf& leaf = *leaf_of_waiting[i];
       if (!certain[i] && words[0][i] >= static_cast<std::uint32_t>(leaf.rate)) continue;
+      insert(some_err, waiting[i] / 256);
       insert(errs[waiting[i] / 256], waiting[i] % 256);
       delta[waiting[i]] = leaf.delta(words[1][i]);
     }
@@ -267,14 +278,15 @@ struct TreeDraw::Weights::Sites {
 
   // Appends all that err, ascending, and forgets them.
   void move_to(std::vector<ProductTable::Exception>& out) {
-    settle();
-    for (unsigned a_before = 0; a_before < 256; ++a_before) {
+    if (waiting_count > 0) settle();
+    for_each(some_err, [&](unsigned a_before) {
       for_each(errs[a_before], [&](unsigned a) {
         const unsigned site = a_before * 256 + a;
         out.push_back({static_cast<std::uint16_t>(site), delta[site]});
       });
       errs[a_before] = {};
-    }
+    });
+    some_err = {};
   }
 };
 
@@ -292,13 +304,8 @@ TreeDraw::Weights::~Weights() = default;
 
 void TreeDraw::Weights::draw(int b, RandomStream random,
                              std::vector<ProductTable::Exception>& out) {
-  for (int bit = 0; bit < kProductBits; ++bit) {
-    ByteSet& ones = ones_[index(T::kProduct + bit)];
-    ones = {};
-    for (int a = -128; a < 128; ++a) {
-      if (a * b >> bit & 1) insert(ones, a);
-    }
-  }
+  std::copy_n(draw_.product_ones_[static_cast<std::uint8_t>(b)].begin(), ProductTree::kProductBits,
+              ones_.begin() + T::kProduct);
   of_weights_ = ProductTree::tests(0, b_before_, 0, b);
   sites_->key = pair_key(random);
   sites_->drawn = {};

@@ -62,6 +62,8 @@ class TreeDraw {
   const bool negative_activations_;
   std::vector<Leaf> leaves_;
   std::vector<bool> errs_;  // by node: a leaf below it has errors
+  // By weight, as a byte, and bit: the activations whose products have it.
+  std::vector<std::array<ByteSet, ProductTree::kProductBits>> product_ones_;
 };
 
 }  // namespace inure

@@ -22,8 +22,6 @@ class TimingLanesCaches : public testing::Test {
       profile.set_critical_ps(10000);
       profile.set_vec_size(1);
       profile.set_negative_activations(false);
-      profile.add_activation_bin(0);
-      profile.add_weight_bin(-128);
       for (const std::uint32_t period : {9800u, 9500u}) {
         ClockProfile& clock = *profile.add_clock();
         clock.set_period_ps(period);
