@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "inure/base/clones.hpp"
+#include "inure/errors/product_table.hpp"
 
 namespace inure {
 namespace {
@@ -20,79 +21,138 @@ std::size_t find_marked(const std::uint16_t* keys, std::size_t size, const std::
   return count;
 }
 
-// Sums that wait for their delta while they come into the cache.
-class PendingSums {
- public:
-  ~PendingSums() { add_all(); }
-  void add(std::uint32_t* sum, std::int32_t delta) {
-    __builtin_prefetch(sum, 1);
-    pending_[count_++] = {sum, static_cast<std::uint32_t>(delta)};
-    if (count_ == pending_.size()) add_all();
-  }
-
- private:
-  void add_all() {
-    for (std::size_t i = 0; i < count_; ++i) *pending_[i].sum += pending_[i].delta;
-    count_ = 0;
-  }
-  struct Pending {
-    std::uint32_t* sum;
-    std::uint32_t delta;
-  };
-  std::array<Pending, 64> pending_;
-  std::size_t count_ = 0;
-};
-
 }  // namespace
 
-void JobErrors::find_hits(const std::vector<std::uint16_t>& keys, int images,
-                          std::vector<std::uint32_t>& heads) {
-  image_hits_.assign(static_cast<std::size_t>(images) + 1, 0);
-  if (segments_.empty()) return;
-  thread_local std::vector<std::uint32_t> found;
-  for (std::size_t i = 0; i < segments_.size(); ++i) {
-    std::uint32_t& head = heads[segments_[i].key];
-    segments_[i].next = std::exchange(head, static_cast<std::uint32_t>(i + 1));
-  }
-  segments_.push_back({0, static_cast<std::uint32_t>(size_)});  // where the last one ends
-  const std::size_t positions = keys.size() / static_cast<std::size_t>(images);
-  found.resize(positions + 1);
-  for (int n = 0; n < images; ++n) {
-    const std::uint16_t* const of_image = keys.data() + static_cast<std::size_t>(n) * positions;
-    const std::size_t count = find_marked(of_image, positions, heads.data(), found.data());
-    for (std::size_t i = 0; i < count; ++i) {
-      for (std::uint32_t s = heads[of_image[found[i]]]; s != 0; s = segments_[s - 1].next) {
-        hits_.push_back({found[i], segments_[s - 1].first, segments_[s].first});
-      }
-    }
-    image_hits_[static_cast<std::size_t>(n) + 1] = static_cast<std::uint32_t>(hits_.size());
-  }
-  segments_.pop_back();
-  for (const Segment& s : segments_) heads[s.key] = 0;
+void JobErrors::reset(std::size_t jobs) {
+  jobs_ = jobs;
+  size_ = 0;
+  job_ends_.clear();
+  hits_.clear();
 }
 
-void JobErrors::apply(const LaneGeometry& g, const TapJob& job, int columns, int image,
-                      std::uint32_t* sums) const {
-  if (hits_.empty()) return;
-  constexpr std::uint32_t kAhead = 8;
-  PendingSums pending;
-  for (std::uint32_t i = image_hits_[image]; i < image_hits_[image + 1]; ++i) {
-    if (i + kAhead < hits_.size()) __builtin_prefetch(&entries_[hits_[i + kAhead].first]);
-    const Hit& hit = hits_[i];
-    const int row = static_cast<int>(hit.position) / columns;
-    const int column = static_cast<int>(hit.position) - row * columns;
-    if (!job.has_before(row, column)) continue;
-    std::uint32_t* at = sums + (std::int64_t{row} * g.width + column) * g.channels;
-    const Entry* entry = entries_.data() + hit.first;
-    const Entry* end = entries_.data() + hit.end;
-    const bool inside =
-        row >= job.last_down && row < g.height && column >= job.last_right && column < g.width;
-    for (; entry != end; ++entry) {
-      if (!inside) {
-        const int y = row - entry->down(), x = column - entry->right();
-        if (y < 0 || y >= g.height || x < 0 || x >= g.width) continue;
+// Sorted by job, and still by key: counted, then put down.
+void JobErrors::add(std::span<const Key> keys, const Errors& errors) {
+  if (errors.count == 0) return;
+  struct OfJob {
+    std::uint32_t at, header, key;
+  };
+  constexpr std::uint32_t kNone = ~0u;
+  std::array<OfJob, WeightUses::kJobs> of_job;
+  of_job.fill({0, 0, kNone});
+  const auto for_each = [&](const auto& visit) {
+    std::size_t i = 0;
+    for (const Key& key : keys) {
+      for (; i < key.end; ++i) visit(of_job[errors.jobs[i]], key.key, i);
+    }
+  };
+  for_each([&](OfJob& job, std::uint32_t key, std::size_t) {
+    job.at += job.key == key ? 1 : 1 + kHeader;
+    job.key = key;
+  });
+  job_ends_.push_back(static_cast<std::uint32_t>(size_));
+  for (std::size_t job = 0; job < jobs_; ++job) {
+    size_ += std::exchange(of_job[job].at, static_cast<std::uint32_t>(size_));
+    of_job[job].key = kNone;
+    job_ends_.push_back(static_cast<std::uint32_t>(size_));
+  }
+  if (words_.size() < size_) words_.resize(2 * size_);
+  std::uint32_t* const words = words_.data();
+  for_each([&](OfJob& job, std::uint32_t key, std::size_t i) {
+    const bool other = job.key != key;
+    job.header = other ? job.at : job.header;
+    job.at += other ? kHeader : 0;
+    job.key = key;
+    words[job.header] = key << 16 | (job.at - job.header - kHeader + 1);
+    words[job.at++] = errors.entries[i];
+  });
+}
+
+void JobErrors::find_hits(const ActivationPlanes& planes, std::span<const TapJob> jobs,
+                          int images) {
+  positions_ = static_cast<std::size_t>(planes.positions());
+  columns_ = planes.columns();
+  const std::size_t positions = static_cast<std::size_t>(images) * positions_;
+  ends_.assign(positions + 1, 0);
+  for (std::size_t job = 0; job < jobs.size(); ++job) find_hits(planes, jobs[job], job);
+  sort_hits(positions);
+}
+
+void JobErrors::find_hits(const ActivationPlanes& planes, const TapJob& job, std::size_t number) {
+  thread_local std::vector<std::uint32_t> heads(ProductTable::kPairs), found;
+  thread_local std::vector<std::uint16_t> keys;
+  std::uint32_t* const words = words_.data();
+  const auto for_each_segment = [&](const auto& visit) {
+    for (std::size_t i = number; i < job_ends_.size(); i += jobs_ + 1) {
+      for (std::uint32_t at = job_ends_[i]; at < job_ends_[i + 1];) {
+        const std::uint32_t size = kHeader + (words[at] & 0xFFFF);
+        visit(at);
+        at += size;
       }
-      pending.add(at + entry->offset, entry->delta());
+    }
+  };
+  bool any = false;
+  for_each_segment([&](std::uint32_t at) {
+    words[at + 1] = std::exchange(heads[words[at] >> 16], at + 1);
+    any = true;
+  });
+  if (!any) return;
+  planes.pairs(job, keys);
+  found.resize(keys.size() + 1);
+  const std::size_t count = find_marked(keys.data(), keys.size(), heads.data(), found.data());
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t position = found[i];
+    if (keys[position] == 0) {  // perhaps only for want of a step before
+      const auto in_image = static_cast<int>(position % positions_);
+      if (!job.has_before(in_image / columns_, in_image % columns_)) continue;
+    }
+    for (std::uint32_t s = heads[keys[position]]; s != 0; s = words[s]) {
+      hits_.push_back({s - 1, position});
+      ++ends_[position + 1];
+    }
+  }
+  for_each_segment([&](std::uint32_t at) { heads[words[at] >> 16] = 0; });
+}
+
+void JobErrors::sort_hits(std::size_t positions) {
+  for (std::size_t i = 0; i < positions; ++i) ends_[i + 1] += ends_[i];
+  segments_.resize(hits_.size());
+  for (const Hit& hit : hits_) segments_[ends_[hit.position]++] = hit.segment;
+}
+
+void JobErrors::apply(const LaneGeometry& g, const OutputRange& range, int image,
+                      std::uint32_t* sums) const {
+  if (segments_.empty()) return;
+  constexpr std::uint32_t kAhead = 6;
+  const int channel_bits = range.channel_bits;
+  const std::uint32_t channel_mask = (1u << channel_bits) - 1;
+  std::vector<std::uint32_t> nowhere(static_cast<std::size_t>(range.channels));
+  std::vector<std::uint32_t*> at(static_cast<std::size_t>(range.distances()));
+  const std::uint32_t* const words = words_.data();
+  const auto first = static_cast<std::size_t>(image) * positions_;
+  for (std::size_t i = 0; i < positions_; ++i) {
+    std::uint32_t hit = first + i == 0 ? 0 : ends_[first + i - 1];
+    const std::uint32_t end = ends_[first + i];
+    if (hit == end) continue;
+    const int row = static_cast<int>(i) / columns_, column = static_cast<int>(i) % columns_;
+    for (int d = 0; d < range.distances(); ++d) {
+      const int y = row - d / range.sides, x = column - d % range.sides;
+      const bool inside = y >= 0 && y < g.height && x >= 0 && x < g.width;
+      at[static_cast<std::size_t>(d)] =
+          inside ? sums + (std::int64_t{y} * g.width + x) * g.channels + range.first
+                 : nowhere.data();
+    }
+    std::uint32_t* const* const to = at.data();
+    for (; hit < end; ++hit) {
+      if (hit + kAhead < segments_.size()) {
+        __builtin_prefetch(&words[segments_[hit + kAhead]]);
+        __builtin_prefetch(&words[segments_[hit + kAhead] + 16]);
+      }
+      const std::uint32_t* entry = words + segments_[hit] + kHeader;
+      const std::uint32_t* const last = entry + (words[segments_[hit]] & 0xFFFF);
+      for (; entry != last; ++entry) {
+        to[(*entry & OutputRange::kOutput) >> channel_bits][*entry & channel_mask] +=
+            static_cast<std::uint32_t>(static_cast<std::int32_t>(*entry) >> OutputRange::kBits);
+      }
     }
   }
 }

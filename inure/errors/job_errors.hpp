@@ -3,60 +3,60 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
-#include "inure/errors/error_model.hpp"
+#include "inure/errors/activation_planes.hpp"
 #include "inure/errors/tap_jobs.hpp"
 #include "inure/errors/weight_uses.hpp"
 
 namespace inure {
 
-// What the wrong products of one job (tap_jobs.hpp) add to the sums of a batch.
+// What the wrong products of some jobs (tap_jobs.hpp) add to the sums of a batch.
 class JobErrors {
  public:
-  std::size_t bytes() const { return size_ * sizeof(Entry) + hits_.size() * sizeof(Hit); }
-  void clear() { size_ = 0, segments_.clear(), hits_.clear(); }
+  // A pair of activations that meets a pair of weights in a job adds delta, 17 bits, to an output.
+  struct Errors {
+    const std::uint32_t* entries;  // delta << OutputRange::kBits | output
+    const std::uint8_t* jobs;
+    std::size_t count;
+  };
+  struct Key {  // of a pair of activations (ActivationPlanes)
+    std::uint16_t key;
+    std::uint32_t end;  // of its errors
+  };
 
-  // A pair of activations (its key) that meets a pair of weights adds delta to these uses of it.
-  // Pairs of activations one after the other.
-  void add(std::uint16_t key, std::span<const WeightUses::Use> uses, std::int32_t delta) {
-    if (segments_.empty() || segments_.back().key != key) {
-      segments_.push_back({key, static_cast<std::uint32_t>(size_)});
-    }
-    if (entries_.size() < size_ + uses.size()) entries_.resize(2 * (size_ + uses.size()));
-    Entry* to = entries_.data() + size_;
-    size_ += uses.size();
-    for (const WeightUses::Use& use : uses) *to++ = {use.offset, delta * 256 + use.tap};
-  }
-  // Where they are in the batch. keys: the pairs of activations at the job's positions, [image]
-  // [position]; heads: by key, all zeros before and after.
-  void find_hits(const std::vector<std::uint16_t>& keys, int images,
-                 std::vector<std::uint32_t>& heads);
-  // To one image's sums. columns: positions a row.
-  void apply(const LaneGeometry& g, const TapJob& job, int columns, int image,
-             std::uint32_t* sums) const;
+  std::size_t bytes() const { return 4 * (size_ + segments_.size() * 2); }
+  void reset(std::size_t jobs);
+  // More errors, by key.
+  void add(std::span<const Key> keys, const Errors& errors);
+  // Where they are in the batch.
+  void find_hits(const ActivationPlanes& planes, std::span<const TapJob> jobs, int images);
+  // To one image's sums.
+  void apply(const LaneGeometry& g, const OutputRange& range, int image, std::uint32_t* sums) const;
 
  private:
-  struct Entry {
-    std::int32_t offset;  // of the sum, from the position's
-    std::int32_t packed;  // delta * 256 + down * 16 + right, these in strides
-    std::int32_t delta() const { return packed >> 8; }
-    int down() const { return packed >> 4 & 15; }
-    int right() const { return packed & 15; }
-  };
-  struct Segment {  // entries of one pair of activations
-    std::uint16_t key;
-    std::uint32_t first;
-    std::uint32_t next = 0;  // of the same key, from another kind of lane: its number + 1
-  };
   struct Hit {  // a position whose pair of activations has entries
-    std::uint32_t position, first, end;
+    std::uint32_t segment;
+    std::uint32_t position;  // of the batch
   };
-  std::vector<Entry> entries_;  // the first size_ of them
+  void find_hits(const ActivationPlanes& planes, const TapJob& job, std::size_t number);
+  void sort_hits(std::size_t positions);
+
+  // Segment after segment, each of one pair of activations in one job: its key * 65536 + how many
+  // entries; where the segment before of the same key and job stands, + 1; the entries. What was
+  // added at once lies together by job.
+  static constexpr std::uint32_t kHeader = 2;
+  std::vector<std::uint32_t> words_;  // the first size_ of them
   std::size_t size_ = 0;
-  std::vector<Segment> segments_;
+  std::size_t jobs_ = 0;
+  std::vector<std::uint32_t> job_ends_;  // [addition][job], with the addition's begin in front
+
   std::vector<Hit> hits_;
-  std::vector<std::uint32_t> image_hits_;  // where an image's begin, and one more
+  std::vector<std::uint32_t> segments_;  // by position
+  std::vector<std::uint32_t> ends_;      // by position
+  std::size_t positions_ = 0;            // of an image
+  int columns_ = 0;
 };
 
 }  // namespace inure

@@ -26,11 +26,13 @@ class ProductErrors {
   // Jobs that are looked up together: of one multiplier.
   struct Block {
     int multiplier = 0;
+    OutputRange range;
     std::vector<TapJob> jobs;
     std::vector<WeightUses> uses;  // one for each kind of lane
   };
 
   void plan(const BatchOperands& batch);
+  void add_blocks(int multiplier, const std::vector<TapJob>& jobs, const OutputRange& range);
 
   const TimingLanes& lanes_;
   std::string layer_;

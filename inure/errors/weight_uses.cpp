@@ -1,83 +1,106 @@
 #include "inure/errors/weight_uses.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "inure/base/error.hpp"
+#include "inure/errors/product_table.hpp"
 
 namespace inure {
+namespace {
 
-void WeightUses::build(const LaneGeometry& g, const std::int8_t* weights,
-                       std::span<const TapJob> jobs,
-                       const std::function<bool(int channel)>& counts) {
-  used_.assign(ProductTable::kPairs / 32, 0);
-  thread_local std::vector<Found> found;
-  found.clear();
-  std::vector<int> channels;
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    channels.clear();
-    const int first = jobs[i].group * g.out_per_group;
-    for (int m = first; m < first + g.out_per_group; ++m) {
-      if (counts(m)) channels.push_back(m);
-    }
-    find(g, weights, jobs[i], static_cast<std::uint32_t>(i), channels, found);
-  }
-  number_pairs(found);
-  sort(found);
-}
-
-void WeightUses::find(const LaneGeometry& g, const std::int8_t* weights, const TapJob& job,
-                      std::uint32_t number, const std::vector<int>& channels,
-                      std::vector<Found>& found) {
+// visit(job, pair of weights, output) of all uses, by job.
+template <typename Visit>
+void for_each_use(const LaneGeometry& g, const std::int8_t* weights, std::span<const TapJob> jobs,
+                  const OutputRange& range, const std::vector<int>& channels, Visit visit) {
+  struct At {
+    std::int64_t now, before;  // from the channel's first weight
+    unsigned output;
+  };
   const int k = g.kernel;
   const std::int64_t plane = std::int64_t{k} * k, channel = plane * g.group_channels;
-  for (const TapJob::Tap& tap : job.taps(g)) {
-    const int down = tap.ky / g.stride, right = tap.kx / g.stride;
-    const std::int32_t offset = -(down * g.width + right) * g.channels;
-    const std::int64_t now = job.c * plane + tap.ky * k + tap.kx;
-    const std::int64_t before = job.c_before * plane + tap.ky_before * k + tap.kx_before;
+  std::vector<At> taps;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const TapJob& job = jobs[i];
+    taps.clear();
+    for (const TapJob::Tap& tap : job.taps(g)) {
+      const int distance = tap.ky / g.stride * range.sides + tap.kx / g.stride;
+      taps.push_back({job.c * plane + tap.ky * k + tap.kx,
+                      job.c_before * plane + tap.ky_before * k + tap.kx_before,
+                      static_cast<unsigned>(distance) << range.channel_bits});
+    }
     const bool any_now = job.c < g.group_channels, any_before = job.c_before < g.group_channels;
     for (const int m : channels) {
-      const int a = any_before ? weights[m * channel + before] : 0;
-      const int b = any_now ? weights[m * channel + now] : 0;
-      const auto pair = static_cast<std::uint32_t>(ProductTable::pair(a, b));
-      used_[pair / 32] |= 1u << pair % 32;
-      found.push_back({pair, number, {offset + m, down * 16 + right}});
+      if (m / g.out_per_group != job.group) continue;
+      const std::int8_t* of_channel = weights + m * channel;
+      for (const At& at : taps) {
+        const int a = any_before ? of_channel[at.before] : 0;
+        const int b = any_now ? of_channel[at.now] : 0;
+        visit(i, static_cast<unsigned>(ProductTable::pair(a, b)),
+              at.output | static_cast<unsigned>(m - range.first));
+      }
     }
   }
 }
 
-// In the order in which lists of exceptions are gone through.
-void WeightUses::number_pairs(std::vector<Found>& found) {
-  numbers_.resize(ProductTable::kPairs);
-  pairs_.clear();
+}  // namespace
+
+std::vector<OutputRange> OutputRange::split(const LaneGeometry& g) {
+  OutputRange range;
+  range.sides = (g.kernel - 1) / g.stride + 1;
+  const int most = (1 << kBits) / range.distances();
+  if (most == 0) {
+    fail(
+        "errors: timing: a kernel of {} at stride {} is too large for wrong products; at most 181 "
+        "strides",
+        g.kernel, g.stride);
+  }
+  range.channel_bits = std::min(std::bit_width(static_cast<unsigned>(most)) - 1,
+                                std::bit_width(static_cast<unsigned>(g.channels - 1)));
+  std::vector<OutputRange> all;
+  for (; range.first < g.channels; range.first += range.channels) {
+    range.channels = std::min(1 << range.channel_bits, g.channels - range.first);
+    all.push_back(range);
+  }
+  return all;
+}
+
+void WeightUses::build(const LaneGeometry& g, const std::int8_t* weights,
+                       std::span<const TapJob> jobs, const OutputRange& range,
+                       const std::function<bool(int channel)>& counts) {
+  std::vector<int> channels;
+  for (int m = range.first; m < range.first + range.channels; ++m) {
+    if (counts(m)) channels.push_back(m);
+  }
+  thread_local std::vector<std::uint32_t> at;  // by pair
+  at.assign(ProductTable::kPairs, 0);
+  for_each_use(g, weights, jobs, range, channels,
+               [&](std::size_t, unsigned pair, unsigned) { ++at[pair]; });
+  number_pairs(at);
+  std::uint32_t first = 0;
+  for (std::uint32_t& count : at) first += std::exchange(count, first);
+  uses_.resize(first + kReadBehind);
+  for_each_use(g, weights, jobs, range, channels,
+               [&](std::size_t job, unsigned pair, unsigned output) {
+                 uses_[at[pair]++] = static_cast<std::uint32_t>(job) << OutputRange::kBits | output;
+               });
+}
+
+// counts: how often each pair is used.
+void WeightUses::number_pairs(const std::vector<std::uint32_t>& counts) {
+  used_.assign(ProductTable::kPairs / 64, 0);
+  ranks_.resize(ProductTable::kPairs / 64);
+  firsts_.assign(1, 0);
   largest_ = 0;
   for (unsigned pair = 0; pair < ProductTable::kPairs; ++pair) {
-    if ((used_[pair / 32] >> pair % 32 & 1) == 0) continue;
-    numbers_[pair] = static_cast<std::uint16_t>(pairs_.size());
-    pairs_.emplace_back();
+    if (pair % 64 == 0) ranks_[pair / 64] = static_cast<std::uint16_t>(firsts_.size() - 1);
+    if (counts[pair] == 0) continue;
+    used_[pair / 64] |= std::uint64_t{1} << pair % 64;
+    firsts_.push_back(firsts_.back() + counts[pair]);
     const int a = static_cast<std::int8_t>(pair >> 8), b = static_cast<std::int8_t>(pair);
     largest_ = std::max({largest_, a ^ a >> 31, b ^ b >> 31});
   }
-  for (Found& f : found) f.number = numbers_[f.number];
-}
-
-// By pair, and within a pair by job: they were found in the order of the jobs.
-void WeightUses::sort(const std::vector<Found>& found) {
-  std::vector<std::uint32_t> next(pairs_.size() + 1, 0);
-  for (const Found& f : found) ++next[f.number + 1];
-  for (std::size_t n = 1; n < next.size(); ++n) next[n] += next[n - 1];
-  thread_local std::vector<Found> sorted;
-  sorted.resize(found.size());
-  for (const Found& f : found) sorted[next[f.number]++] = f;
-  uses_.clear();
-  firsts_.clear();
-  for (const Found& f : sorted) {
-    Pair& pair = pairs_[f.number];
-    const std::uint64_t bit = std::uint64_t{1} << f.job;
-    if (pair.jobs == 0) pair.first = static_cast<std::uint32_t>(firsts_.size());
-    if ((pair.jobs & bit) == 0) firsts_.push_back(static_cast<std::uint32_t>(uses_.size()));
-    pair.jobs |= bit;
-    uses_.push_back(f.use);
-  }
-  firsts_.push_back(static_cast<std::uint32_t>(uses_.size()));
 }
 
 }  // namespace inure

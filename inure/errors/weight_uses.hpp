@@ -1,62 +1,63 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
 #include <vector>
 
 #include "inure/errors/error_model.hpp"
-#include "inure/errors/product_table.hpp"
 #include "inure/errors/tap_jobs.hpp"
 
 namespace inure {
 
-// Where each pair of weights stands in up to 64 jobs of a multiplier: the outputs and taps.
+// Some output channels, and the numbers of their sums around an input's position: 15 bits, the
+// sum's distance (down, right) from the position, in strides, and the channel.
+struct OutputRange {
+  static constexpr int kBits = 15;
+  static constexpr std::uint32_t kOutput = (1u << kBits) - 1;
+
+  int first = 0, channels = 0;
+  int sides = 0;         // distances down, and as many right
+  int channel_bits = 0;  // the lowest; the others are down * sides + right
+
+  int distances() const { return sides * sides; }
+  // As many ranges as there have to be. Throws Error for kernels that are too large.
+  static std::vector<OutputRange> split(const LaneGeometry& g);
+};
+
+// Where each pair of weights stands in some jobs of a multiplier: the outputs.
 class WeightUses {
  public:
-  static constexpr int kJobs = 64;
-
-  // An output channel at a tap.
-  struct Use {
-    std::int32_t offset;  // of its sum from that of channel 0 at the input's position
-    std::int32_t tap;     // down * 16 + right, in strides
-  };
-  struct Pair {
-    std::uint64_t jobs = 0;   // which of them use it
-    std::uint32_t first = 0;  // the lowest of them: where it stands in firsts(); others follow
-  };
+  static constexpr int kJobs = 256;
+  using JobSet = std::array<std::uint32_t, kJobs / 32>;  // one bit a job
 
   // weights: [channels][group_channels][kernel][kernel]. Only of channels that `counts` accepts.
   void build(const LaneGeometry& g, const std::int8_t* weights, std::span<const TapJob> jobs,
-             const std::function<bool(int channel)>& counts);
+             const OutputRange& range, const std::function<bool(int channel)>& counts);
 
-  // One bit a pair (ProductTable::pair): is it used?
-  const std::uint32_t* used() const { return used_.data(); }
-  // The number of a pair that is used, and by number what is known of it.
-  const std::uint16_t* numbers() const { return numbers_.data(); }
-  const Pair* pairs() const { return pairs_.data(); }
-  // The uses of pair and job number i are uses()[firsts()[i]] to uses()[firsts()[i + 1]].
+  // One bit a pair of weights (ProductTable::pair): is it used?
+  const std::uint64_t* used() const { return used_.data(); }
+  // Pairs that are used have numbers, in ascending order.
+  unsigned number(unsigned weights) const {
+    const std::uint64_t below = (std::uint64_t{1} << weights % 64) - 1;
+    return ranks_[weights / 64] + static_cast<unsigned>(std::popcount(used_[weights / 64] & below));
+  }
+  // The uses of number n are uses()[firsts()[n]] to uses()[firsts()[n + 1]], by job: its number
+  // << OutputRange::kBits, and the output. Some more may be read behind the last one.
   const std::uint32_t* firsts() const { return firsts_.data(); }
-  const Use* uses() const { return uses_.data(); }
+  const std::uint32_t* uses() const { return uses_.data(); }
+  static constexpr std::size_t kReadBehind = 16;
   // Of all weights: each lies in -largest - 1 to largest.
   int largest() const { return largest_; }
 
  private:
-  struct Found {
-    std::uint32_t number;  // of the pair
-    std::uint32_t job;
-    Use use;
-  };
-  void find(const LaneGeometry& g, const std::int8_t* weights, const TapJob& job,
-            std::uint32_t number, const std::vector<int>& channels, std::vector<Found>& found);
-  void number_pairs(std::vector<Found>& found);
-  void sort(const std::vector<Found>& found);
+  void number_pairs(const std::vector<std::uint32_t>& counts);
 
-  std::vector<std::uint16_t> numbers_;  // only of pairs that are used
-  std::vector<std::uint32_t> used_;
-  std::vector<Pair> pairs_;
+  std::vector<std::uint64_t> used_;
+  std::vector<std::uint16_t> ranks_;  // how many are used in the words of used_ before
   std::vector<std::uint32_t> firsts_;
-  std::vector<Use> uses_;
+  std::vector<std::uint32_t> uses_;
   int largest_ = 0;
 };
 
