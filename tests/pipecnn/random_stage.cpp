@@ -53,11 +53,16 @@ std::vector<std::int8_t> random_bytes(RandomStream& random, std::int64_t count, 
 
 RandomStage make_random_stage(std::uint64_t number, const Accelerator& accelerator) {
   RandomStream random(number, RandomPurpose::kDummyData, 0, 0);
-  RandomStage stage;
+  StageSpec spec;
   do {
-    stage.spec = random_spec(random);
-  } while (accelerator.why_not(stage.spec) || products(stage.spec) > kMostProducts);
-  const StageSpec& s = stage.spec;
+    spec = random_spec(random);
+  } while (accelerator.why_not(spec) || products(spec) > kMostProducts);
+  return add_operands(spec, random, accelerator);
+}
+
+RandomStage add_operands(const StageSpec& s, RandomStream& random, const Accelerator& accelerator) {
+  RandomStage stage;
+  stage.spec = s;
   stage.input = std::make_shared<Int8Map>();
   stage.input->reshape(1 + static_cast<int>(random.below(3)), s.in_height, s.in_width,
                        s.in_channels);

@@ -20,6 +20,8 @@ struct RandomStage {
 
 // The stage of case `number`; one that this accelerator can run (tried until one fits).
 RandomStage make_random_stage(std::uint64_t number, const Accelerator& accelerator);
+RandomStage add_operands(const StageSpec& spec, RandomStream& random,
+                         const Accelerator& accelerator);
 
 // Compiles, loads and runs it.
 StageResult run(Accelerator& accelerator, const RandomStage& stage, const RunKey& key = {});

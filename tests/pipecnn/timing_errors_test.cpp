@@ -155,6 +155,24 @@ TEST_F(TimingErrors, AllEqualReferenceOnOtherBuilds) {
   }
 }
 
+// More channels than are looked up at once, and more outputs around an input than one range holds.
+TEST_F(TimingErrors, LargeStagesEqualReference) {
+  const AcceleratorDescription d = description({write("dense", 8, 4, {2e-3, 0})});
+  const auto reference = make(d, "pipecnn_reference"), fast = make(d, "pipecnn");
+  StageSpec deep, wide;
+  deep.in_channels = 400, deep.out_channels = 20, deep.in_height = deep.in_width = 3;
+  deep.kernel = 2;
+  wide.in_channels = 2, wide.out_channels = 300, wide.in_height = wide.in_width = 13;
+  wide.kernel = 11;
+  for (StageSpec spec : {deep, wide}) {
+    spec.name = "large", spec.frac_w = 8, spec.frac_in = 3;
+    RandomStream random(1, RandomPurpose::kDummyData, 0, 0);
+    const RandomStage stage = add_operands(spec, random, *reference);
+    EXPECT_EQ(run(*reference, stage).output->values, run(*fast, stage).output->values)
+        << to_string(spec);
+  }
+}
+
 TEST_F(TimingErrors, DoNotDependOnThreads) {
   const auto accelerator = make(description({write("both", 7, 4, {1e-3, 1e-3})}), "pipecnn");
   for (const std::uint64_t number : cases(25)) {
