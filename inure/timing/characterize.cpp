@@ -12,6 +12,7 @@
 #include "inure/base/progress.hpp"
 #include "inure/errors/sum_class.hpp"
 #include "inure/timing/fit.hpp"
+#include "inure/timing/multiplier_step.hpp"
 
 namespace inure::timing {
 namespace {
@@ -38,20 +39,6 @@ std::uint64_t mix(std::uint64_t state, std::uint64_t word) {
   return state ^ state >> 31;
 }
 
-std::uint64_t hash_netlist(const Netlist& netlist) {
-  std::uint64_t state = 2;
-  const auto add = [&](int word) { state = mix(state, static_cast<std::uint64_t>(word)); };
-  const auto add_edges = [&](Edges edges) { add(edges.rise), add(edges.fall); };
-  for (const Gate& gate : netlist.gates()) {
-    state = mix(state, gate.truth);
-    add(gate.output);
-    for (const Pin& pin : netlist.pins(gate)) add(pin.net), add_edges(pin.wire), add_edges(pin.arc);
-  }
-  for (const Register& what : netlist.registers())
-    add(what.d), add(what.q), add_edges(what.clock_to_q);
-  return state;
-}
-
 int vec_size_of(const Netlist& netlist, const Design& design) {
   int bits = 0;
   while (netlist.find_net(fmt::format("activation[{}]", bits)) >= 0) ++bits;
@@ -69,6 +56,22 @@ std::string name_of(const Characterization& what) {
   const bool own = what.design.top == "lane" && pipeline != what.design.parameters.end();
   return fmt::format("{}_{}", what.technology == Technology::kHx8k ? "hx8k" : "osu018",
                      own ? fmt::format("p{}", pipeline->second) : what.design.top);
+}
+
+// Profiles have products as functions of the operands now and one step before.
+void check_products(const Circuit& circuit, const Design& design) {
+  for (int e = 0; e < circuit.vec_size; ++e) {
+    try {
+      MultiplierStep(circuit.netlist, lane_multiplier(circuit.netlist, circuit.vec_size, e), {});
+    } catch (const Error& error) {
+      fail(
+          "{}: product {} is not made of its activation and weight in one cycle ({}); profiles "
+          "know "
+          "such designs only, of rtl/lane.v PIPELINE 2 (product | tree and accumulator) and 3 "
+          "(product | tree | accumulator)",
+          design.verilog.string(), e, error.what());
+    }
+  }
 }
 
 Circuit make_circuit(const Characterization& what, int seed) {
@@ -93,6 +96,7 @@ Circuit make_circuit(const Characterization& what, int seed) {
   circuit.timing = analyse(circuit.netlist);
   circuit.vec_size = vec_size_of(circuit.netlist, what.design);
   check_sums(circuit.netlist, circuit.vec_size, circuit.timing.critical_ps);
+  check_products(circuit, what.design);
   return circuit;
 }
 
@@ -310,6 +314,20 @@ Technology parse_technology(const std::string& name) {
   if (name == "hx8k") return Technology::kHx8k;
   if (name == "osu018") return Technology::kOsu018;
   fail("technology \"{}\" is not known; known: hx8k, osu018", name);
+}
+
+std::uint64_t hash_netlist(const Netlist& netlist) {
+  std::uint64_t state = 2;
+  const auto add = [&](int word) { state = mix(state, static_cast<std::uint64_t>(word)); };
+  const auto add_edges = [&](Edges edges) { add(edges.rise), add(edges.fall); };
+  for (const Gate& gate : netlist.gates()) {
+    state = mix(state, gate.truth);
+    add(gate.output);
+    for (const Pin& pin : netlist.pins(gate)) add(pin.net), add_edges(pin.wire), add_edges(pin.arc);
+  }
+  for (const Register& what : netlist.registers())
+    add(what.d), add(what.q), add_edges(what.clock_to_q);
+  return state;
 }
 
 std::vector<Circuit> make_circuits(const Characterization& what) {

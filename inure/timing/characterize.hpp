@@ -47,6 +47,9 @@ struct Circuit {
 // and readers do, and where the design breaks the contract of rtl/lane.v.
 std::vector<Circuit> make_circuits(const Characterization& what);
 
+// Of gates, wires and delays: what a profile says of the circuit that it was made from.
+std::uint64_t hash_netlist(const Netlist& netlist);
+
 // The clock periods to characterise at, the longest first, in whole ps, the same for all circuits.
 // Those asked for; else up to ten, spaced evenly in the logarithm of the part of steps with an
 // error, from the first errors (1e-5) to about a tenth: by a scan of the frequency on synthetic

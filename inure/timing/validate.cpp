@@ -50,6 +50,20 @@ Characterization characterization_of(const TimingProfile& profile, const std::st
   return what;
 }
 
+// Where a relative path leads from here or, if nowhere, from a folder above the profile: the one
+// that it was made from, wherever the program runs.
+std::filesystem::path find_design(const std::filesystem::path& design, const std::string& name) {
+  namespace fs = std::filesystem;
+  if (fs::exists(design)) return design;
+  for (fs::path folder = fs::absolute(name).parent_path(); design.is_relative();
+       folder = folder.parent_path()) {
+    if (fs::exists(folder / design)) return folder / design;
+    if (folder == folder.parent_path()) break;
+  }
+  fail("{}: its circuit is made of {}, which is neither here nor beside or above the profile", name,
+       design.string());
+}
+
 // Of every so many steps in a row that a tenth of the window apart begin.
 std::vector<std::int32_t> window_errors(const std::vector<std::uint32_t>& up_to, int window) {
   std::vector<std::int32_t> errors;
@@ -87,7 +101,7 @@ void count_value_bits(const OperandTrace& trace, const std::vector<std::uint32_t
 Circuit circuit_of(const TimingProfile& profile, const std::string& name,
                    const std::filesystem::path& verilog, const std::filesystem::path& cache) {
   Characterization what = characterization_of(profile, name);
-  if (!verilog.empty()) what.design.verilog = verilog;
+  what.design.verilog = verilog.empty() ? find_design(what.design.verilog, name) : verilog;
   what.cache = cache;
   Circuit circuit = std::move(make_circuits(what).front());
   if (static_cast<std::uint32_t>(circuit.timing.critical_ps) != profile.critical_ps() ||
@@ -97,6 +111,13 @@ Circuit circuit_of(const TimingProfile& profile, const std::string& name,
         "ps: the design or the tools have changed, characterise it anew",
         name, profile.vec_size(), profile.critical_ps(), circuit.vec_size,
         circuit.timing.critical_ps);
+  }
+  if (hash_netlist(circuit.netlist) != profile.netlist()) {
+    fail(
+        "{}: of a netlist {:016x}; the circuit made again has the same critical path, but is "
+        "{:016x}: "
+        "the design or the tools have changed, characterise it anew",
+        name, profile.netlist(), hash_netlist(circuit.netlist));
   }
   return circuit;
 }

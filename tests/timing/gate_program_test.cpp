@@ -89,7 +89,7 @@ class Gates : public LaneTest {
     TimingProfile profile;
     profile.set_design("lane.v");
     profile.set_corner("seed 1");
-    profile.set_netlist(0);
+    profile.set_netlist(hash_netlist(netlist_));
     profile.set_critical_ps(static_cast<std::uint32_t>(critical_));
     profile.set_vec_size(kVecSize);
     profile.set_negative_activations(true);

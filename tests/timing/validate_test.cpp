@@ -236,6 +236,7 @@ TEST_P(CircuitOfAProfile, IsMadeAgainByItsCommand) {
       GetParam().fpga ? "hx8k" : "osu018", kVecSize, GetParam().pipeline,
       GetParam().fpga ? "--seeds 5,1" : "--target-ps 1000");
   profile.set_corner("some delays, seed 1");
+  profile.set_netlist(hash_netlist(netlist_));
   const auto again = [&] {
     return circuit_of(profile, "a.profile", rtl_folder() / "lane.v", test_cache());
   };
@@ -246,6 +247,12 @@ TEST_P(CircuitOfAProfile, IsMadeAgainByItsCommand) {
   const Circuit circuit = again();
   EXPECT_TRUE(circuit.flow.cached);
   EXPECT_EQ(circuit.netlist.gates().size(), netlist_.gates().size());
+  profile.set_netlist(1);
+  EXPECT_EQ(error_of(again).substr(0, 40), "a.profile: of a netlist 0000000000000001");
+  EXPECT_EQ(
+      error_of([&] { circuit_of(profile, "a.profile", "", test_cache()); }),
+      "a.profile: its circuit is made of rtl/gone.v, which is neither here nor beside or above "
+      "the profile");
   profile.set_critical_ps(4711);
   EXPECT_EQ(error_of(again).substr(0, 64),
             "a.profile: of 4 multipliers with a critical path of 4711 ps; the");
