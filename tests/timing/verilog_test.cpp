@@ -58,6 +58,13 @@ Latched simulate(const Netlist& netlist, int period_ps, int cycles, std::string&
   return run;
 }
 
+// vvp takes nearly all of the time, and it is not what the sanitizers watch: one clock does there.
+#ifdef __SANITIZE_ADDRESS__
+constexpr double kPeriods[] = {0.5};
+#else
+constexpr double kPeriods[] = {0.8, 0.65, 0.5};
+#endif
+
 using AgainstVerilog = LaneTest;
 
 TEST_P(AgainstVerilog, LatchedValuesAreTheSame) {
@@ -71,7 +78,7 @@ TEST_P(AgainstVerilog, LatchedValuesAreTheSame) {
   write_file_atomically(scratch.path / "model.v", verilog_model(netlist_, "in.txt", "out.txt"));
   ASSERT_EQ(run_program({"iverilog", "-o", "model", "model.v"}, scratch.path, "log", "iverilog"), 0)
       << read_file(scratch.path / "log");
-  for (const double part : {0.8, 0.65, 0.5}) {
+  for (const double part : kPeriods) {
     const int period = static_cast<int>(part * critical);
     std::string stimulus;
     const Latched run = simulate(netlist_, period, cycles, stimulus);
