@@ -9,14 +9,24 @@ std::vector<SumClass> sum_classes(const TimingProfile& profile, int clock) {
   std::vector<double> right(kSumClasses, 1);
   for (const RegisterProfile* what :
        {&profile.clock(clock).sum(), &profile.clock(clock).accumulator()}) {
-    for (const ErrorClass& error_class : what->error_class()) {
-      right[error_class.id()] *= 1 - error_class.rate();
+    const auto add = [&](std::uint32_t id, const ErrorClass& error_class) {
+      right[id] *= 1 - error_class.rate();
       double counts = 0;
       for (const std::uint32_t count : error_class.count()) counts += count;
       for (int i = 0; i < error_class.delta_size(); ++i) {
-        deltas[error_class.id()][error_class.delta(i)] +=
-            error_class.rate() * error_class.count(i) / counts;
+        deltas[id][error_class.delta(i)] += error_class.rate() * error_class.count(i) / counts;
       }
+    };
+    std::map<std::uint32_t, const ErrorClass*> wide;
+    for (const ErrorClass& error_class : what->error_class()) {
+      if (error_class.id() < kSumClasses) {
+        add(error_class.id(), error_class);
+      } else {
+        wide[error_class.id()] = &error_class;
+      }
+    }
+    for (int i = 0; i + 1 < what->like_size(); i += 2) {
+      add(what->like(i), *wide.at(what->like(i + 1)));
     }
   }
   std::vector<SumClass> classes(kSumClasses);

@@ -15,9 +15,8 @@ constexpr std::uint32_t kWordModel = kCandidateModel + SumErrors::kParts;
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
 // A class without its chain.
-int levels_of(int step, int level_before, int level) {
-  return (std::min(step, kSumPhases - 1) * kNegativeLevels + level_before) * kNegativeLevels +
-         level;
+int class_without_chain(int step, int signs_before, int signs) {
+  return (std::min(step, kSumPhases - 1) * kSigns + signs_before) * kSigns + signs;
 }
 
 SumErrors::Part part_of_class(int c) { return SumErrors::part(c / (kSumClasses / kSumPhases)); }
@@ -105,9 +104,10 @@ struct SumErrors::Strip {
   std::uint32_t words[StepBatch::kMost];
   int likely[StepBatch::kMost], likely_count = 0;  // numbers in the batch
   // By number in the batch: first a class without its chain, then the class.
-  int levels[StepBatch::kMost];
+  int classes[StepBatch::kMost];
   std::int32_t before[StepBatch::kMost];
-  std::array<std::uint8_t, 1025> level_of{};  // by number of negative products
+  // By number of products.
+  std::array<std::uint8_t, 1025> of_negative{}, of_nonzero{};
   std::array<const Lane*, LaneGeometry::kStripChannels> lanes{};
 
   // The candidates of a pixel and of kWidth channels: some in the order of `likely`.
@@ -122,7 +122,9 @@ struct SumErrors::Strip {
       : errors(all), operands(strip), sums(to), stride(step), right(right_sums) {
     const LaneGeometry& g = *strip.geometry;
     for (int n = 0; n <= g.vec_size; ++n) {
-      level_of[index(n)] = static_cast<std::uint8_t>(negative_level(n, g.vec_size));
+      const int level = sign_level(n, g.vec_size);
+      of_negative[index(n)] = static_cast<std::uint8_t>(level);
+      of_nonzero[index(n)] = static_cast<std::uint8_t>(first_signs(level));
     }
     for (int c = 0; c < strip.channels; ++c) {
       lanes[index(c)] = &all.lane(g.lane(strip.first_channel + c));
@@ -133,11 +135,13 @@ struct SumErrors::Strip {
   void thin() {
     likely_count = 0;
     for (int i = 0; i < batch.count; ++i) {
-      levels[i] = levels_of(batch.step[i], level_of[index(batch.negative_before[i])],
-                            level_of[index(batch.negative[i])]);
+      const int signs_before =
+          of_nonzero[index(batch.nonzero_before[i])] + of_negative[index(batch.negative_before[i])];
+      const int signs = of_nonzero[index(batch.nonzero[i])] + of_negative[index(batch.negative[i])];
+      classes[i] = class_without_chain(batch.step[i], signs_before, signs);
       const auto& may_err = lanes[index(batch.channel[i])]->may_err;
       likely[likely_count] = i;
-      likely_count += words[i] < may_err[index(levels[i] * 2 + (batch.sum[i] < 0))];
+      likely_count += words[i] < may_err[index(classes[i] * 2 + (batch.sum[i] < 0))];
     }
   }
 
@@ -187,8 +191,8 @@ struct SumErrors::Strip {
     int erring = 0;
     for (int k = 0; k < likely_count; ++k) {
       const int i = likely[k];
-      const int of_step = levels[i] * kSumChains + sum_chain(before[i], batch.sum[i]);
-      levels[i] = of_step;
+      const int of_step = classes[i] * kSumChains + sum_chain(before[i], batch.sum[i]);
+      classes[i] = of_step;
       likely[erring] = i;
       erring += words[i] < lanes[index(batch.channel[i])]->erring[of_step];
     }
@@ -196,7 +200,7 @@ struct SumErrors::Strip {
       const int i = likely[k], channel = batch.channel[i];
       const int lane = operands.geometry->lane(operands.first_channel + channel);
       sums[batch.x[i] * stride + channel] +=
-          static_cast<std::uint32_t>(errors.delta(words[i], lane, levels[i]));
+          static_cast<std::uint32_t>(errors.delta(words[i], lane, classes[i]));
     }
   }
 };

@@ -56,7 +56,7 @@ class SumErrors {
     std::vector<std::vector<std::pair<std::uint32_t, std::int32_t>>> deltas;
     std::vector<std::uint32_t> erring;  // by class: words below this one err
     // The largest of those of the classes that a step may have of which all is known but the
-    // accumulator. By phase, levels and whether the sum is negative.
+    // accumulator. By phase, signs and whether the sum is negative.
     std::array<std::uint32_t, kSumClasses / kSumChains * 2> may_err;
   };
   struct Strip;

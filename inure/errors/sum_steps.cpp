@@ -22,15 +22,16 @@ std::uint32_t load_word(const void* from) {
 
 int signed_byte(std::uint32_t word, int bits) { return static_cast<std::int8_t>(word >> bits); }
 
-// Adds what products of quads are, and counts the negative ones.
+// Adds what products of quads are, and counts those below 0 and those that are not 0.
 INURE_CLONES
 void add_quads(const std::uint32_t* activations, const std::uint32_t* weights, int count,
-               std::int32_t* sums, std::int32_t* negative) {
+               std::int32_t* sums, std::int32_t* negative, std::int32_t* nonzero) {
   for (int i = 0; i < count; ++i) {
     for (int bits = 0; bits < 32; bits += 8) {
       const int product = signed_byte(activations[i], bits) * signed_byte(weights[i], bits);
       sums[i] += product;
       negative[i] += product < 0;
+      nonzero[i] += product != 0;
     }
   }
 }
@@ -194,14 +195,16 @@ void StripSums::add_products(StepBatch& batch) {
     std::int32_t* sums = now ? batch.sum : batch.sum_before;
     std::int32_t* negative = now ? batch.negative : batch.negative_before;
     std::fill_n(sums, batch.count, 0);
+    std::int32_t* nonzero = now ? batch.nonzero : batch.nonzero_before;
     std::fill_n(negative, batch.count, 0);
+    std::fill_n(nonzero, batch.count, 0);
     for (int quad = now * quads_; quad < (now + 1) * quads_; ++quad) {
       for (int i = 0; i < batch.count; ++i) {
         activations[i] = activations_[words[i] + index(quad)];
         const int of_strip = batch.step[i] * quads_ + quad;
         weights[i] = load_word(weights_ + weight_offsets_[index(of_strip)] + batch.channel[i] * 4);
       }
-      add_quads(activations, weights, batch.count, sums, negative);
+      add_quads(activations, weights, batch.count, sums, negative, nonzero);
     }
   }
 }

@@ -9,13 +9,14 @@
 namespace inure {
 
 // Some steps of a strip's outputs, what is added in each and what was added in the step before (0
-// and none negative where there is none). By candidate.
+// where there is none). By candidate.
 struct StepBatch {
   static constexpr int kMost = 960;  // no power of two, or all arrays meet in the same cache sets
   int count = 0;
   std::int32_t x[kMost], channel[kMost], step[kMost];
   std::int32_t sum[kMost], sum_before[kMost];            // of the step's products
   std::int32_t negative[kMost], negative_before[kMost];  // how many of them are below 0
+  std::int32_t nonzero[kMost], nonzero_before[kMost];    // how many are not 0
 };
 
 // A strip's operands in hardware order, and the sums that its lanes should have. One is best kept

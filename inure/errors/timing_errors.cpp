@@ -72,7 +72,7 @@ class TimingCycles : public CycleErrors {
       }
     }
     operands_[at.channel][multiplier] = {activation, weight};
-    negative_products_ += activation * weight < 0;
+    signs_.add(activation * weight);
     const auto pair = [](int previous, int now) {
       return static_cast<unsigned>(ProductTable::pair(previous, now));
     };
@@ -83,8 +83,8 @@ class TimingCycles : public CycleErrors {
   std::int32_t accumulator_delta(const Cycle& at, int /*chain*/, std::int32_t sum) override {
     if (!errors_.sum_errors().any()) return 0;
     SumState& state = sums_[at.channel];
-    state.step(at.step == 0, sum, negative_products_, g_.vec_size);
-    negative_products_ = 0;
+    state.step(at.step == 0, sum, signs_, g_.vec_size);
+    signs_ = {};
     const int first = g_.strip_first(at.channel), channels = g_.strip_channels(first);
     const SumErrors::Part part = SumErrors::part(at.step);
     const std::int64_t site = SumErrors::site(g_, channels, at.x, at.channel - first, at.step);
@@ -121,7 +121,7 @@ class TimingCycles : public CycleErrors {
   LaneGeometry g_;
   std::vector<std::vector<Operands>> operands_;  // by channel and multiplier: of its last step
   std::vector<SumState> sums_;                   // by channel
-  int negative_products_ = 0;                    // of the step under way
+  ProductSigns signs_;                           // of the step under way
   // By part and strip.
   std::array<std::unordered_map<std::uint32_t, std::vector<std::int64_t>>, SumErrors::kParts>
       candidates_;

@@ -69,6 +69,27 @@ std::uint64_t classes_of_product(const RegisterProfile& product, const std::stri
   return static_cast<std::uint64_t>(ProductTree(tree, where).leaves());
 }
 
+void check_sums(const RegisterProfile& what, const std::string& where) {
+  constexpr std::uint32_t kAll = (1 + kWideSums) * kSumClasses;
+  check_register(what, kAll, false, where);
+  std::set<std::uint32_t> wide, thin;
+  for (const ErrorClass& error_class : what.error_class()) {
+    (error_class.id() < kSumClasses ? thin : wide).insert(error_class.id());
+  }
+  if (what.like_size() % 2) fail("{}: like has no pairs of classes", where);
+  for (int i = 0; i < what.like_size(); i += 2) {
+    const std::uint32_t of = what.like(i), like = what.like(i + 1);
+    if (of >= kSumClasses || !thin.insert(of).second) {
+      fail("{}: class {} is like {}; expected one below {} that has no errors of its own", where,
+           of, like, kSumClasses);
+    }
+    if (!wide.count(like)) {
+      fail("{}: class {} is like {}; expected a wider class that is there, from {} on", where, of,
+           like, kSumClasses);
+    }
+  }
+}
+
 // Without nodes where the profile has none.
 const ProductLogic& logic_of(const TimingProfile& profile, int multiplier) {
   return profile.product_logic().empty() ? ProductLogic::default_instance()
@@ -110,8 +131,8 @@ void check_profile(const TimingProfile& profile, const std::string& name) {
       fail("{}: {} classes of sums; expected {}: characterise the lane again", where,
            profile.sum_classes(), kSumClasses);
     }
-    check_register(clock.sum(), kSumClasses, false, where + ", sum");
-    check_register(clock.accumulator(), kSumClasses, false, where + ", accumulator");
+    check_sums(clock.sum(), where + ", sum");
+    check_sums(clock.accumulator(), where + ", accumulator");
   }
 }
 

@@ -20,8 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // Of a profile at effort 1: changes of a multiplier's operands, cycles of the lane.
-constexpr int kTransitions = 1 << 25, kCycles = 2000;
-constexpr int kMostClasses = 2048;  // of a product at one clock
+constexpr int kTransitions = 1 << 26, kCycles = 2000;
+constexpr int kMostClasses = 8192;  // of a product at one clock
 // The scan for clocks: a step of an FPGA's errors is narrow, cells' errors rise slowly (and take a
 // hundred times as long to simulate).
 struct Scan {
@@ -30,7 +30,7 @@ struct Scan {
 constexpr Scan kScanHx8k = {100, 64}, kScanOsu018 = {150, 20};
 constexpr double kFirstErrors = 1e-5, kCollapse = 0.1, kFastestClock = 1.9;
 constexpr int kFewestClocks = 8, kMostClocks = 10;
-constexpr int kProfileVersion = 3;  // of the fit: results of others in the cache are not taken
+constexpr int kProfileVersion = 4;  // of the fit: results of others in the cache are not taken
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
@@ -261,7 +261,7 @@ void add_products(const Characterization& what, const Circuit& circuit, TimingPr
     const Multiplier multiplier = lane_multiplier(circuit.netlist, circuit.vec_size, e);
     std::vector<RegisterProfile> late(fit.periods_ps.size());
     const auto logic = fit_logic(circuit.netlist, multiplier, fit.periods_ps, late);
-    fit.transitions = std::max<std::int64_t>(1 << 18, logic ? transitions / 16 : transitions);
+    fit.transitions = std::max<std::int64_t>(1 << 18, logic ? transitions / 32 : transitions);
     fit.max_classes = logic ? 1 : kMostClasses;
     auto by_period = fit_products(circuit.netlist, multiplier, fit);
     for (int c = 0; c < profile.clock_size(); ++c) {

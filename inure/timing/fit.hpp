@@ -52,8 +52,8 @@ struct LaneFit {
 // correlated or not, after a ReLU or (half of them, with negative_activations) signed; weights with
 // deviations of 20 and 30, balanced or not; outputs of 25 to 600 steps, which begin anywhere. An
 // error's class is that of the step whose sum is captured, by the right sums. A class with fewer
-// than 300 trials is given rate and deltas of its wider class, in which the products' signs do not
-// count. The 32 most frequent deltas are kept.
+// than 300 trials is like a wider one, in which products that are 0 do not count, or no signs do.
+// Of the deltas the most frequent ones are kept, which tell of 98 % of the errors (32 at most).
 // With traces, theirs are the operands instead, each sequence's from elsewhere. Throws Error as
 // LaneSimulator does, and where a trace does not fit.
 LaneFit fit_sums(const Netlist& netlist, int vec_size, int period_ps, bool negative_activations,

@@ -2,6 +2,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <set>
 #include <span>
 #include <unordered_map>
 #include <utility>
@@ -18,9 +19,10 @@ namespace {
 constexpr std::uint64_t kSeed = 0x73756D73u;
 constexpr int kSkipped = 8;  // cycles until all registers hold something of the operands
 constexpr int kMaxDeltas = 32;
+constexpr double kTold = 0.98;  // of the errors, by the deltas that are kept
 constexpr std::uint64_t kFewTrials = 300;
 
-std::size_t index(int i) { return static_cast<std::size_t>(i); }
+constexpr std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
 // A sequence of numbers from which many readers take pieces, each beginning elsewhere.
 class Pool {
@@ -150,20 +152,33 @@ void add(ErrorClass& what, const Deltas& deltas, std::uint64_t trials) {
   what.set_rate(errors / static_cast<double>(trials));
   what.set_trials(trials);
   list.resize(std::min<std::size_t>(list.size(), kMaxDeltas));
+  double left = kTold * errors;  // rare deltas cost more room than they tell
   for (const auto& [delta, count] : list) {
+    if (left <= 0) break;
+    left -= count;
     what.add_delta(delta);
     what.add_count(count);
   }
 }
 
-constexpr std::size_t kOfPhase = kSumClasses / kSumPhases;
-constexpr std::size_t wide_class(std::size_t c) { return c / kOfPhase * kOfPhase + c % kSumChains; }
+// Wider classes stand for thin ones: without the products that are 0, then without any signs.
+constexpr int kWidths = kWideSums;
+constexpr int without_zeros(int signs) {
+  int level = 0;
+  while (first_signs(level + 1) <= signs) ++level;
+  return first_signs(kSignLevels) + signs - first_signs(level);
+}
+constexpr std::size_t wider_class(std::size_t c, int width) {
+  const auto of = [&](int signs) { return width == 0 ? without_zeros(signs) : 0; };
+  const int chain = static_cast<int>(c) % kSumChains, rest = static_cast<int>(c) / kSumChains;
+  const int before = of(rest / kSigns % kSigns), now = of(rest % kSigns);
+  return index(((rest / kSigns / kSigns * kSigns + before) * kSigns + now) * kSumChains + chain);
+}
 
-// Classes by step and chain only, whatever the products' signs.
-Counts widened(const Counts& counts) {
+Counts widened(const Counts& counts, int width) {
   Counts wide;
   for (std::size_t c = 0; c < kSumClasses; ++c) {
-    const std::size_t to = wide_class(c);
+    const std::size_t to = wider_class(c, width);
     wide.trials[to] += counts.trials[c];
     for (const auto& [delta, count] : counts.deltas[c]) wide.deltas[to][delta] += count;
   }
@@ -171,18 +186,30 @@ Counts widened(const Counts& counts) {
 }
 
 RegisterProfile profile_of(const Counts& counts) {
-  const Counts wide = widened(counts);
+  const std::array<Counts, kWidths> wide = {widened(counts, 0), widened(counts, 1)};
   RegisterProfile profile;
+  std::set<std::size_t> written;
+  const auto write = [&](std::size_t id, const Counts& from, std::size_t c) {
+    if (!written.insert(id).second) return;
+    ErrorClass& what = *profile.add_error_class();
+    what.set_id(static_cast<std::uint32_t>(id));
+    add(what, from.deltas[c], from.trials[c]);
+  };
   double errors = 0, trials = 0;
   for (std::size_t c = 0; c < kSumClasses; ++c) {
     for (const auto& [delta, count] : counts.deltas[c]) errors += count;
     trials += static_cast<double>(counts.trials[c]);
-    const bool few = counts.trials[c] < kFewTrials;
-    const Deltas& deltas = few ? wide.deltas[wide_class(c)] : counts.deltas[c];
-    if (deltas.empty()) continue;
-    ErrorClass& what = *profile.add_error_class();
-    what.set_id(static_cast<std::uint32_t>(c));
-    add(what, deltas, few ? wide.trials[wide_class(c)] : counts.trials[c]);
+    if (counts.trials[c] >= kFewTrials) {
+      if (!counts.deltas[c].empty()) write(c, counts, c);
+      continue;
+    }
+    const int width = wide[0].trials[wider_class(c, 0)] < kFewTrials;
+    const Counts& from = wide[index(width)];
+    const std::size_t of = wider_class(c, width), id = of + index((1 + width) * kSumClasses);
+    if (from.deltas[of].empty()) continue;
+    write(id, from, of);
+    profile.add_like(static_cast<std::uint32_t>(c));
+    profile.add_like(static_cast<std::uint32_t>(id));
   }
   profile.set_rate(trials > 0 ? errors / trials : 0);
   return profile;
@@ -229,15 +256,16 @@ class LaneRun {
     for (int s = 0; s < run_.sequences(); ++s) {
       source_.begin(s, cycle);
       run_.set_first(s, source_.first(s));
-      int products = 0, negative = 0;
+      int products = 0;
+      ProductSigns signs;
       for (int e = 0; e < lane_.vec_size(); ++e) {
         const std::int8_t a = source_.activation(s, e, cycle), b = source_.weight(s, e, cycle);
         run_.activations(s)[e] = a;
         run_.weights(s)[e] = b;
         products += a * b;
-        negative += a * b < 0;
+        signs.add(a * b);
       }
-      sums_[index(s)].step(cycle == 0 || source_.first(s), products, negative, lane_.vec_size());
+      sums_[index(s)].step(cycle == 0 || source_.first(s), products, signs, lane_.vec_size());
       now[index(s)] = static_cast<std::uint16_t>(sums_[index(s)].sum_class());
     }
   }

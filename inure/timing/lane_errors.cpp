@@ -180,12 +180,12 @@ std::int32_t sum_of_products(const OperandTrace& trace, std::int64_t step) {
   return sum;
 }
 
-int negative_products(const OperandTrace& trace, std::int64_t step) {
-  int count = 0;
+ProductSigns signs_of_products(const OperandTrace& trace, std::int64_t step) {
+  ProductSigns signs;
   for (int element = 0; element < trace.vec_size; ++element) {
-    count += product(trace, step, element) < 0;
+    signs.add(product(trace, step, element));
   }
-  return count;
+  return signs;
 }
 
 LaneErrors simulate_errors(const LaneSimulator& lane, const OperandTrace& trace) {
@@ -268,7 +268,7 @@ void predict_sums(const LaneModel& model, const OperandTrace& trace, std::uint64
   SumState state;
   for (std::int64_t step = 0; step < trace.steps(); ++step) {
     state.step(trace.first[index(step)] || step == 0, sum_of_products(trace, step),
-               negative_products(trace, step), trace.vec_size);
+               signs_of_products(trace, step), trace.vec_size);
     const std::int32_t delta = draw_delta(model.sums[index(state.sum_class())], step, seed);
     if (delta) errors.push_back({step, state.after(), delta});
   }

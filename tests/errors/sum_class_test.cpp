@@ -36,32 +36,35 @@ TEST(SumClasses, HaveTheChainOfTheSchema) {
 }
 
 TEST(SumClasses, HaveTheLevelOfTheSchema) {
-  EXPECT_EQ(negative_level(0, 4), 0);
-  EXPECT_EQ(negative_level(1, 4), 1);
-  EXPECT_EQ(negative_level(4, 4), 4);
-  EXPECT_EQ(negative_level(1, 16), 1);
-  EXPECT_EQ(negative_level(12, 16), 3);
-  EXPECT_EQ(negative_level(13, 16), 4);
-  EXPECT_EQ(negative_level(1, 1), 4);
+  EXPECT_EQ(sign_level(0, 4), 0);
+  EXPECT_EQ(sign_level(1, 4), 1);
+  EXPECT_EQ(sign_level(4, 4), 4);
+  EXPECT_EQ(sign_level(1, 16), 1);
+  EXPECT_EQ(sign_level(12, 16), 3);
+  EXPECT_EQ(sign_level(13, 16), 4);
+  EXPECT_EQ(sign_level(1, 1), 4);
 }
 
 TEST(SumClasses, FollowASequence) {
   SumState state;
-  const auto id = [](int phase, int before, int level, int chain) {
-    return ((phase * 5 + before) * 5 + level) * 8 + chain;
+  // Not 0 before, negative before; not 0, negative; of 4 products.
+  const auto id = [](int phase, int n_before, int before, int n, int negative, int chain) {
+    const int signs_before = n_before * (n_before + 1) / 2 + before;
+    const int signs = n * (n + 1) / 2 + negative;
+    return ((phase * 15 + signs_before) * 15 + signs) * 8 + chain;
   };
-  state.step(true, -700, 3, 4);
-  EXPECT_EQ(state.sum_class(), id(0, 0, 3, 3));  // 0 and -700 agree in bits 0, 1 and up to 9
-  state.step(false, 700, 1, 4);
-  EXPECT_EQ(state.sum_class(), id(1, 3, 1, 5));
+  state.step(true, -700, {3, 4}, 4);
+  EXPECT_EQ(state.sum_class(), id(0, 0, 0, 4, 3, 3));  // 0 and -700 agree in bits 0, 1 and up to 9
+  state.step(false, 700, {1, 2}, 4);
+  EXPECT_EQ(state.sum_class(), id(1, 4, 3, 2, 1, 5));
   EXPECT_EQ(state.after(), 0);
-  state.step(false, 40000, 0, 4);
-  EXPECT_EQ(state.sum_class(), id(2, 1, 0, 0));
-  state.step(false, -5, 2, 4);
-  EXPECT_EQ(state.sum_class(), id(2, 0, 2, 4));
+  state.step(false, 40000, {0, 3}, 4);
+  EXPECT_EQ(state.sum_class(), id(2, 2, 1, 3, 0, 0));
+  state.step(false, -5, {2, 2}, 4);
+  EXPECT_EQ(state.sum_class(), id(2, 3, 0, 2, 2, 4));
   EXPECT_EQ(state.after(), 39995);
-  state.step(true, 9, 0, 4);
-  EXPECT_EQ(state.sum_class(), id(0, 0, 0, 0));
+  state.step(true, 9, {0, 1}, 4);
+  EXPECT_EQ(state.sum_class(), id(0, 0, 0, 1, 0, 0));
   EXPECT_EQ(state.after(), 9);
 }
 

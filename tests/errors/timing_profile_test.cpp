@@ -142,14 +142,14 @@ TEST_F(TimingProfiles, AreRefusedWithTheReason) {
             }),
             "p: clock of 9800 ps, product 0, class 1: expected 0 to 0");
   EXPECT_EQ(error_after([](TimingProfile& p) {
-              p.set_sum_classes(600);
-              add_class(*p.mutable_clock(0)->mutable_sum(), 600, 0.5, {{1, 1}});
+              p.set_sum_classes(kSumClasses);
+              add_class(*p.mutable_clock(0)->mutable_sum(), 3 * kSumClasses, 0.5, {{1, 1}});
             }),
-            "p: clock of 9800 ps, sum, class 600: expected 0 to 599");
+            "p: clock of 9800 ps, sum, class 16200: expected 0 to 16199");
   EXPECT_EQ(error_after([](TimingProfile& p) {
               add_class(*p.mutable_clock(0)->mutable_sum(), 15, 0.5, {{1, 1}});
             }),
-            "p: clock of 9800 ps: 16 classes of sums; expected 600: characterise the lane again");
+            "p: clock of 9800 ps: 16 classes of sums; expected 5400: characterise the lane again");
 }
 
 TEST_F(TimingProfiles, FindTheirClocks) {
@@ -288,6 +288,37 @@ TEST_F(TimingProfiles, AreShipped) {
     ++count;
   }
   EXPECT_GE(count, 4);
+}
+
+TEST_F(TimingProfiles, GiveThinSumsWhatWiderOnesHave) {
+  const auto with_like = [](TimingProfile& p, const std::vector<int>& like) {
+    p.set_sum_classes(kSumClasses);
+    RegisterProfile& sum = *p.mutable_clock(0)->mutable_sum();
+    add_class(sum, 7, 0.25, {{-1, 1}});
+    add_class(sum, kSumClasses + 7, 0.5, {{64, 3}});
+    for (const int id : like) sum.add_like(static_cast<std::uint32_t>(id));
+  };
+  constexpr int kWide = kSumClasses + 7;
+  TimingProfile profile = small_profile();
+  with_like(profile, {11, kWide, 12, kWide});
+  const auto classes = sum_classes(profile, 0);
+  EXPECT_DOUBLE_EQ(classes[7].rate, 0.25);
+  for (const std::size_t id : {11u, 12u}) {
+    EXPECT_DOUBLE_EQ(classes[id].rate, 0.5);
+    EXPECT_EQ(classes[id].deltas[0].first, 64);
+  }
+  EXPECT_EQ(classes[13].rate, 0);
+  const auto error_with = [&](const std::vector<int>& like) {
+    return error_after([&](TimingProfile& p) { with_like(p, like); });
+  };
+  EXPECT_EQ(error_with({11, kWide, 12, kWide}), "");
+  EXPECT_EQ(error_with({7, kWide}),
+            "p: clock of 9800 ps, sum: class 7 is like 5407; expected one below 5400 that has no "
+            "errors of its own");
+  EXPECT_EQ(error_with({11, 7}),
+            "p: clock of 9800 ps, sum: class 11 is like 7; expected a wider class that is there, "
+            "from 5400 on");
+  EXPECT_EQ(error_with({11}), "p: clock of 9800 ps, sum: like has no pairs of classes");
 }
 
 TEST_F(TimingProfiles, AddUpTheSums) {

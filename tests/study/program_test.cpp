@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "inure/errors/operand_trace.hpp"
+#include "inure/errors/sum_class.hpp"
 #include "inure/errors/timing_profile.hpp"
 #include "tests/train/support.hpp"
 
@@ -43,12 +44,12 @@ class SweepProgram : public testing::Test {
     profile.set_critical_ps(10000);
     profile.set_vec_size(2);
     profile.set_negative_activations(true);
-    profile.set_sum_classes(600);
+    profile.set_sum_classes(kSumClasses);
     for (const unsigned period : {9800u, 9500u}) {
       ClockProfile& clock = *profile.add_clock();
       clock.set_period_ps(period);
       clock.add_product(), clock.add_product();
-      for (unsigned id = 0; id < 600; ++id) {
+      for (unsigned id = 0; id < kSumClasses; ++id) {
         ErrorClass& what = *clock.mutable_accumulator()->add_error_class();
         what.set_id(id);
         what.set_rate(period == 9800u ? 0.01 : 0.2);

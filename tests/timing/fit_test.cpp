@@ -161,16 +161,17 @@ TEST_P(FittedSums, AreWhatTheSimulatorCaptures) {
   for (int cycle = 0; cycle < kCycles; ++cycle) {
     Operands operands;
     operands.first = cycle % kSteps == 0;
-    int sum = 0, negative = 0;
+    int sum = 0;
+    ProductSigns signs;
     for (std::size_t e = 0; e < kVecSize; ++e) {
       operands.a[e] = cycle / 1000 % 2 ? operand() : std::max<std::int8_t>(operand(), 0);
       operands.b[e] = operand();
       sum += operands.a[e] * operands.b[e];
-      negative += operands.a[e] * operands.b[e] < 0;
+      signs.add(operands.a[e] * operands.b[e]);
     }
     older = before;
     before = now;
-    now.step(operands.first, sum, negative, kVecSize);
+    now.step(operands.first, sum, signs, kVecSize);
     lane.cycle(operands);
     if (cycle >= 2) {  // two cycles from the ports to the accumulator
       const auto id = static_cast<std::uint32_t>(older.sum_class());

@@ -275,7 +275,8 @@ TEST(Validate, DrawsSumsByTheirClass) {
   model.products.resize(1);
   model.products[0].first.assign(ProductTable::kPairs + 1, 0);
   model.sums.resize(kSumClasses);
-  SumClass& second = model.sums[sum_class(1, 1, -1, negative_level(0, 1), negative_level(1, 1))];
+  SumClass& second =
+      model.sums[sum_class(1, 1, -1, ProductSigns{0, 1}.of(1), ProductSigns{1, 1}.of(1))];
   second.rate = 0.5;
   second.deltas = {{-2, 0.25}, {7, 1}};
   const LaneErrors errors = predict_errors(model, trace, 1);
