@@ -122,7 +122,7 @@ void JobErrors::sort_hits(std::size_t positions) {
 void JobErrors::apply(const LaneGeometry& g, const OutputRange& range, int image,
                       std::uint32_t* sums) const {
   if (segments_.empty()) return;
-  constexpr std::uint32_t kAhead = 6;
+  constexpr std::uint32_t kAhead = 24;
   const int channel_bits = range.channel_bits;
   const std::uint32_t channel_mask = (1u << channel_bits) - 1;
   std::vector<std::uint32_t> nowhere(static_cast<std::size_t>(range.channels));
@@ -134,12 +134,13 @@ void JobErrors::apply(const LaneGeometry& g, const OutputRange& range, int image
     const std::uint32_t end = ends_[first + i];
     if (hit == end) continue;
     const int row = static_cast<int>(i) / columns_, column = static_cast<int>(i) % columns_;
-    for (int d = 0; d < range.distances(); ++d) {
-      const int y = row - d / range.sides, x = column - d % range.sides;
-      const bool inside = y >= 0 && y < g.height && x >= 0 && x < g.width;
-      at[static_cast<std::size_t>(d)] =
-          inside ? sums + (std::int64_t{y} * g.width + x) * g.channels + range.first
-                 : nowhere.data();
+    std::uint32_t** distance = at.data();
+    for (int y = row; y > row - range.sides; --y) {
+      for (int x = column; x > column - range.sides; --x) {
+        const bool inside = y >= 0 && y < g.height && x >= 0 && x < g.width;
+        *distance++ = inside ? sums + (std::int64_t{y} * g.width + x) * g.channels + range.first
+                             : nowhere.data();
+      }
     }
     std::uint32_t* const* const to = at.data();
     for (; hit < end; ++hit) {

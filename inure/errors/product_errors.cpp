@@ -13,14 +13,15 @@
 
 // A wrong product needs a pair of activations that meets a pair of weights. In each job (all taps
 // of an input channel with the same step before, tap_jobs.hpp) a pair of activations meets the
-// weights of all taps and output channels. So for 64 jobs of a multiplier at a time
-//   1. for each pair of activations, which jobs have it: a word of bits;
-//   2. for each pair of weights, which jobs use it: another (WeightUses);
-//   3. each pair of activations goes through its exceptions: where the two words meet, the job gets
-//      entries, which output and how much, that lie together by pair of activations;
-//   4. every position of every image whose pair has entries in its job adds them.
-// Lookups grow with the positions, exceptions are gone through once for 64 jobs, and the rest grows
-// with the number of errors.
+// weights of all taps and output channels. So for up to 256 jobs of a multiplier at a time
+//   1. for each pair of activations, which jobs have it: a set of bits;
+//   2. for each pair of weights, its uses: job and output, by job (WeightUses);
+//   3. each pair of activations goes through its exceptions; of the uses of each one's weights,
+//      those in a job of the set are errors, sixteen uses looked at by one vector;
+//   4. errors are sorted by job, where those of a pair of activations then lie together, and at
+//      every position of every image all jobs' are added to the outputs around it (JobErrors).
+// Lookups grow with the positions, exceptions are gone through once for 256 jobs, and the rest
+// grows with the number of errors.
 namespace inure {
 namespace {
 
