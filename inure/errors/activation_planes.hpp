@@ -26,6 +26,9 @@ class ActivationPlanes {
   unsigned activations(unsigned key) const {
     return negative_ ? key : (key & ~127u) << 1 | (key & 127);
   }
+  unsigned key(unsigned activations) const {
+    return negative_ ? activations : activations >> 8 << 7 | (activations & 127);
+  }
   // The key of a job's pair of activations at each position, [image][positions]; 0, a pair of
   // zeros, where a position has no step before.
   void pairs(const TapJob& job, std::vector<std::uint16_t>& keys) const;

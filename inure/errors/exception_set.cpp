@@ -64,6 +64,30 @@ ExceptionSet::ExceptionSet(const ProductTable::Clock& clock, bool negative_activ
 
 ExceptionSet::~ExceptionSet() = default;
 
+std::span<const ProductTable::Exception> ExceptionSet::of_weights(unsigned weights) const {
+  std::call_once(by_weights_made_, [&] { by_weights_ = sort_by_weights(); });
+  const std::uint32_t first = by_weights_.first[weights], end = by_weights_.first[weights + 1];
+  return {by_weights_.exceptions.data() + first, by_weights_.exceptions.data() + end};
+}
+
+ExceptionSet::ByWeights ExceptionSet::sort_by_weights() const {
+  ByWeights sorted;
+  sorted.first.assign(ProductTable::kPairs + 1, 0);
+  for (const Exception& e : exceptions_) ++sorted.first[e.weights];
+  std::uint32_t count = 0;
+  for (std::uint32_t& n : sorted.first) count += std::exchange(n, count);
+  sorted.exceptions.resize(count);
+  std::vector<std::uint32_t> next = sorted.first;
+  for (unsigned key = 0; key < (first_.size() - 1) / kMagnitudes; ++key) {
+    const auto activations =
+        static_cast<std::uint16_t>(negative_activations_ ? key : (key & ~127u) << 1 | (key & 127));
+    for (std::uint32_t i = first_[key * kMagnitudes]; i < first_[(key + 1) * kMagnitudes]; ++i) {
+      sorted.exceptions[next[exceptions_[i].weights]++] = {activations, exceptions_[i].delta};
+    }
+  }
+  return sorted;
+}
+
 const ExceptionPatches& ExceptionSet::patches() const {
   std::call_once(patches_made_, [&] { patches_ = std::make_unique<ExceptionPatches>(*this); });
   return *patches_;

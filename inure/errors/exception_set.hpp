@@ -35,6 +35,8 @@ class ExceptionSet {
   // What to add to the product of these operands; 0 where it is right.
   std::int32_t delta(unsigned activations, unsigned weights) const;
 
+  // All of a pair of weights, by activations. Made when they are first asked for.
+  std::span<const ProductTable::Exception> of_weights(unsigned weights) const;
   // The same, in the form that fully connected layers want: made when it is first asked for.
   const ExceptionPatches& patches() const;
 
@@ -51,10 +53,18 @@ class ExceptionSet {
   }
   static constexpr unsigned kMagnitudes = 8;
 
+  struct ByWeights {
+    std::vector<ProductTable::Exception> exceptions;
+    std::vector<std::uint32_t> first;  // by weights, and one more
+  };
+  ByWeights sort_by_weights() const;
+
   // By key, then by the magnitude of the weights in steps of 16, then by weights.
   std::vector<Exception> exceptions_;
   std::vector<std::uint32_t> first_;  // by key and magnitude, and one more
   bool negative_activations_;
+  mutable std::once_flag by_weights_made_;
+  mutable ByWeights by_weights_;
   mutable std::once_flag patches_made_;
   mutable std::unique_ptr<const ExceptionPatches> patches_;
 };

@@ -30,6 +30,9 @@ struct OutputRange {
 class WeightUses {
  public:
   static constexpr int kJobs = 256;
+  struct Span {
+    std::uint32_t first, end;
+  };
   using JobSet = std::array<std::uint32_t, kJobs / 32>;  // one bit a job
 
   // weights: [channels][group_channels][kernel][kernel]. Only of channels that `counts` accepts.
@@ -38,14 +41,15 @@ class WeightUses {
 
   // One bit a pair of weights (ProductTable::pair): is it used?
   const std::uint64_t* used() const { return used_.data(); }
-  // Pairs that are used have numbers, in ascending order.
+  std::size_t pairs() const { return firsts_.size() - 1; }  // that are used
+  // They have numbers, in ascending order.
   unsigned number(unsigned weights) const {
     const std::uint64_t below = (std::uint64_t{1} << weights % 64) - 1;
     return ranks_[weights / 64] + static_cast<unsigned>(std::popcount(used_[weights / 64] & below));
   }
-  // The uses of number n are uses()[firsts()[n]] to uses()[firsts()[n + 1]], by job: its number
-  // << OutputRange::kBits, and the output. Some more may be read behind the last one.
-  const std::uint32_t* firsts() const { return firsts_.data(); }
+  // Where those of number n stand in uses(), by job: its number << OutputRange::kBits, and the
+  // output. Some more may be read behind the last one.
+  Span span(unsigned n) const { return {firsts_[n], firsts_[n + 1]}; }
   const std::uint32_t* uses() const { return uses_.data(); }
   static constexpr std::size_t kReadBehind = 16;
   // Of all weights: each lies in -largest - 1 to largest.
@@ -56,7 +60,7 @@ class WeightUses {
 
   std::vector<std::uint64_t> used_;
   std::vector<std::uint16_t> ranks_;  // how many are used in the words of used_ before
-  std::vector<std::uint32_t> firsts_;
+  std::vector<std::uint32_t> firsts_ = {0};
   std::vector<std::uint32_t> uses_;
   int largest_ = 0;
 };

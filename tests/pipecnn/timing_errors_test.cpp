@@ -155,16 +155,19 @@ TEST_F(TimingErrors, AllEqualReferenceOnOtherBuilds) {
   }
 }
 
-// More channels than are looked up at once, and more outputs around an input than one range holds.
+// More channels than are looked up at once; more outputs around an input than one range holds; few
+// weights and many activations, which are looked up by weights.
 TEST_F(TimingErrors, LargeStagesEqualReference) {
   const AcceleratorDescription d = description({write("dense", 8, 4, {2e-3, 0})});
   const auto reference = make(d, "pipecnn_reference"), fast = make(d, "pipecnn");
-  StageSpec deep, wide;
+  StageSpec deep, wide, few;
   deep.in_channels = 400, deep.out_channels = 20, deep.in_height = deep.in_width = 3;
   deep.kernel = 2;
   wide.in_channels = 2, wide.out_channels = 300, wide.in_height = wide.in_width = 13;
   wide.kernel = 11;
-  for (StageSpec spec : {deep, wide}) {
+  few.in_channels = 1, few.out_channels = 20, few.in_height = few.in_width = 60;
+  few.kernel = 2;
+  for (StageSpec spec : {deep, wide, few}) {
     spec.name = "large", spec.frac_w = 8, spec.frac_in = 3;
     RandomStream random(1, RandomPurpose::kDummyData, 0, 0);
     const RandomStage stage = add_operands(spec, random, *reference);

@@ -1,0 +1,278 @@
+#include "inure/errors/job_finder.hpp"
+
+#include <algorithm>
+#include <utility>
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
+
+#include "inure/base/clones.hpp"
+
+// A wrong product needs a pair of activations that meets a pair of weights. In each job (all taps
+// of an input channel with the same step before, tap_jobs.hpp) a pair of activations meets the
+// weights of all taps and output channels. So for up to 256 jobs of a multiplier at a time
+//   1. for each pair of activations, which jobs have it: a set of bits;
+//   2. for each pair of weights, its uses: job and output, by job (WeightUses);
+//   3. each pair of activations goes through its exceptions; of the uses of each one's weights,
+//      those in a job of the set are errors, sixteen uses looked at by one vector. (Where a stage
+//      has few weights, each of their pairs goes through its exceptions instead);
+//   4. errors are sorted by job, where those of a pair of activations then lie together, and at
+//      every position of every image all jobs' are added to the outputs around it (JobErrors).
+// Lookups grow with the positions, exceptions are gone through once for 256 jobs, and the rest
+// grows with the number of errors.
+namespace inure {
+namespace {
+
+using JobSet = WeightUses::JobSet;
+using Span = WeightUses::Span;
+
+// Returns how many. seen: by key, all zeros before.
+std::size_t find_distinct(const std::uint16_t* keys, std::size_t size, std::uint8_t* seen,
+                          std::uint16_t* distinct) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    const std::uint16_t key = keys[i];
+    distinct[count] = key;
+    count += seen[key] == 0;
+    seen[key] = 1;
+  }
+  return count;
+}
+
+// These write behind the end, and without branches, which would be guessed wrong.
+INURE_CLONES
+std::size_t find_used(const ExceptionSet::Exception* list, std::size_t size,
+                      const std::uint64_t* used, ExceptionSet::Exception* to) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    const std::uint32_t weights = list[i].weights;
+    to[count] = list[i];
+    count += used[weights / 64] >> weights % 64 & 1;
+  }
+  return count;
+}
+
+// The first lines of a list; the processor sees what follows.
+void prefetch(std::span<const ExceptionSet::Exception> list) {
+  constexpr std::size_t kLine = 64 / sizeof(ExceptionSet::Exception), kLines = 8;
+  const std::size_t end = std::min(list.size(), kLines * kLine);
+  for (std::size_t i = 0; i < end; i += kLine) __builtin_prefetch(&list[i]);
+}
+
+// Returns how many uses.
+INURE_CLONES
+std::size_t find_spans(const WeightUses& uses, const ExceptionSet::Exception* candidates,
+                       std::size_t count, Span* spans) {
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    spans[i] = uses.span(uses.number(candidates[i].weights));
+    total += spans[i].end - spans[i].first;
+  }
+  return total;
+}
+
+// Candidates of one pair of activations. `entries` and `jobs` have room for all uses, and for
+// WeightUses::kReadBehind more; so many spans more may be read, too.
+struct Meeting {
+  const std::uint32_t* uses;
+  const ExceptionSet::Exception* candidates;
+  const Span* spans;
+  std::size_t count;
+  unsigned activations;
+  const JobSet& has;  // the activations
+  std::uint32_t* entries;
+  std::uint8_t* jobs;
+
+  std::uint32_t delta(std::size_t i) const {
+    const auto [weights, delta] = candidates[i];
+    return static_cast<std::uint32_t>(ExceptionSet::signed_delta(activations, weights, delta))
+           << OutputRange::kBits;
+  }
+};
+
+// The uses by jobs that have the activations; returns how many. The plain way.
+std::size_t meet_plain(const Meeting& m) {
+  std::size_t found = 0;
+  for (std::size_t n = 0; n < m.count; ++n) {
+    const std::uint32_t delta = m.delta(n);
+    for (std::uint32_t i = m.spans[n].first; i < m.spans[n].end; ++i) {
+      const std::uint32_t job = m.uses[i] >> OutputRange::kBits;
+      m.entries[found] = delta | (m.uses[i] & OutputRange::kOutput);
+      m.jobs[found] = static_cast<std::uint8_t>(job);
+      found += m.has[job / 32] >> job % 32 & 1;
+    }
+  }
+  return found;
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#pragma GCC diagnostic push  // GCC 12 finds its own header's undefined values (its bug 105593)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+// Sixteen uses at a time: a permutation looks their jobs' words up, a rotation (modulo 32) their
+// bits.
+[[gnu::target("avx512f,avx512vl,popcnt")]] std::size_t meet_avx512(const Meeting& meeting) {
+  static_assert(WeightUses::kReadBehind >= 16 && sizeof(JobSet) == 32);
+  const Meeting m = meeting;
+  const __m512i one = _mm512_set1_epi32(1), output = _mm512_set1_epi32(OutputRange::kOutput);
+  const __m512i set =
+      _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(m.has.data())));
+  constexpr std::size_t kAhead = 12;
+  static_assert(kAhead <= WeightUses::kReadBehind);
+  std::size_t found = 0;
+  for (std::size_t n = 0; n < m.count; ++n) {
+    __builtin_prefetch(m.uses + m.spans[n + kAhead].first);
+    __builtin_prefetch(m.uses + m.spans[n + kAhead].end);
+    const __m512i delta = _mm512_set1_epi32(static_cast<int>(m.delta(n)));
+    const std::uint32_t end = m.spans[n].end;
+    for (std::uint32_t i = m.spans[n].first; i < end; i += 16) {
+      const __m512i use = _mm512_loadu_si512(m.uses + i);
+      const __m512i job = _mm512_srli_epi32(use, OutputRange::kBits);
+      const __m512i word = _mm512_permutexvar_epi32(_mm512_srli_epi32(job, 5), set);
+      const unsigned valid = end - i < 16 ? (1u << (end - i)) - 1 : 0xFFFF;
+      const __mmask16 has = _mm512_mask_test_epi32_mask(static_cast<__mmask16>(valid),
+                                                        _mm512_rorv_epi32(word, job), one);
+      // delta | (use & output)
+      const __m512i entry = _mm512_ternarylogic_epi32(delta, use, output, 0xF8);
+      _mm512_storeu_si512(m.entries + found, _mm512_maskz_compress_epi32(has, entry));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(m.jobs + found),
+                       _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32(has, job)));
+      found += static_cast<std::size_t>(__builtin_popcount(has));
+    }
+  }
+  return found;
+}
+#pragma GCC diagnostic pop
+const bool kHasAvx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
+#endif
+
+std::size_t meet(const Meeting& m) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (kHasAvx512) return meet_avx512(m);
+#endif
+  return meet_plain(m);
+}
+
+}  // namespace
+
+void JobFinder::mark_pairs(const ActivationPlanes& planes, const std::vector<TapJob>& jobs) {
+  seen_.resize(ProductTable::kPairs);
+  jobs_of_.resize(ProductTable::kPairs);
+  is_marked_.resize(ProductTable::kPairs);
+  for (const std::uint16_t key : marked_) jobs_of_[key] = {}, is_marked_[key] = 0;
+  for (std::size_t job = 0; job < jobs.size(); ++job) {
+    planes.pairs(jobs[job], keys_);
+    distinct_.resize(keys_.size() + 1);
+    const std::size_t count =
+        find_distinct(keys_.data(), keys_.size(), seen_.data(), distinct_.data());
+    for (std::size_t i = 0; i < count; ++i) {
+      seen_[distinct_[i]] = 0;
+      is_marked_[distinct_[i]] = 1;
+      jobs_of_[distinct_[i]][job / 32] |= 1u << job % 32;
+    }
+  }
+  marked_.clear();
+  for (unsigned key = 0; key < planes.keys(); ++key) {
+    if (is_marked_[key] != 0) marked_.push_back(static_cast<std::uint16_t>(key));
+  }
+}
+
+void JobFinder::find_candidates(const ExceptionSet& set, unsigned activations, std::uint16_t key,
+                                const WeightUses& uses) {
+  const auto list = set.of_activations(activations, uses.largest());
+  if (candidates_.size() <= candidate_count_ + list.size()) {
+    candidates_.resize(2 * (candidate_count_ + list.size() + 1));
+  }
+  candidate_count_ +=
+      find_used(list.data(), list.size(), uses.used(), candidates_.data() + candidate_count_);
+  candidate_keys_.push_back({key, static_cast<std::uint32_t>(candidate_count_)});
+}
+
+// The candidates of all keys.
+void JobFinder::find_candidates_by_weights(const ExceptionSet& set, const ActivationPlanes& planes,
+                                           const WeightUses& uses) {
+  struct Found {
+    std::uint16_t key;
+    ExceptionSet::Exception exception;
+  };
+  thread_local std::vector<Found> found;
+  thread_local std::vector<std::uint32_t> at;  // by key
+  found.clear();
+  at.assign(planes.keys(), 0);
+  for (unsigned weights = 0; weights < ProductTable::kPairs; ++weights) {
+    if ((uses.used()[weights / 64] >> weights % 64 & 1) == 0) continue;
+    for (const ProductTable::Exception& e : set.of_weights(weights)) {
+      const auto key = static_cast<std::uint16_t>(planes.key(e.operands));
+      if (is_marked_[key] == 0) continue;
+      found.push_back({key, {static_cast<std::uint16_t>(weights), e.delta}});
+      ++at[key];
+    }
+  }
+  std::uint32_t count = 0;
+  for (const std::uint16_t key : marked_) {
+    count += std::exchange(at[key], count);
+    candidate_keys_.push_back({key, count});
+  }
+  if (candidates_.size() < count) candidates_.resize(2 * std::size_t{count});
+  for (const Found& f : found) candidates_[at[f.key]++] = f.exception;
+  candidate_count_ = count;
+}
+
+void JobFinder::find_errors(const ActivationPlanes& planes, const WeightUses& uses,
+                            JobErrors& errors) {
+  constexpr std::size_t kEnough = 4096;
+  if (spans_.size() < candidate_count_ + WeightUses::kReadBehind) {
+    spans_.resize(2 * (candidate_count_ + WeightUses::kReadBehind));
+  }
+  const std::size_t most = find_spans(uses, candidates_.data(), candidate_count_, spans_.data());
+  const std::size_t room = error_count_ + most + WeightUses::kReadBehind;
+  if (error_entries_.size() < room) error_entries_.resize(2 * room), error_jobs_.resize(2 * room);
+  std::size_t first = 0;
+  for (const Key& key : candidate_keys_) {
+    error_count_ += meet({uses.uses(), candidates_.data() + first, spans_.data() + first,
+                          key.end - first, planes.activations(key.key), jobs_of_[key.key],
+                          error_entries_.data() + error_count_, error_jobs_.data() + error_count_});
+    first = key.end;
+    error_keys_.push_back({key.key, static_cast<std::uint32_t>(error_count_)});
+  }
+  candidate_count_ = 0;
+  candidate_keys_.clear();
+  if (error_count_ >= kEnough) deliver(errors);
+}
+
+void JobFinder::deliver(JobErrors& errors) {
+  errors.add(error_keys_, {error_entries_.data(), error_jobs_.data(), error_count_});
+  error_count_ = 0;
+  error_keys_.clear();
+}
+
+void JobFinder::run(const TimingLanes& lanes, const ActivationPlanes& planes, int images,
+                    int multiplier, const std::vector<TapJob>& jobs,
+                    const std::vector<WeightUses>& uses, JobErrors& errors) {
+  constexpr std::size_t kAhead = 3;      // lists that are fetched ahead
+  constexpr std::size_t kEnough = 1024;  // candidates at a time, so that misses overlap
+  constexpr std::size_t kFew = 4;        // going by weights costs so much more an exception
+  mark_pairs(planes, jobs);
+  errors.reset(jobs.size());
+  for (std::size_t kind = 0; kind < uses.size(); ++kind) {
+    const ExceptionSet& set = *lanes.lanes[kind].products[static_cast<std::size_t>(multiplier)];
+    if (set.size() == 0) continue;
+    if (uses[kind].pairs() * kFew * planes.keys() < marked_.size() * ProductTable::kPairs) {
+      find_candidates_by_weights(set, planes, uses[kind]);
+    } else {
+      for (std::size_t i = 0; i < marked_.size(); ++i) {
+        if (i + kAhead < marked_.size()) {
+          prefetch(
+              set.of_activations(planes.activations(marked_[i + kAhead]), uses[kind].largest()));
+        }
+        find_candidates(set, planes.activations(marked_[i]), marked_[i], uses[kind]);
+        if (candidate_count_ >= kEnough) find_errors(planes, uses[kind], errors);
+      }
+    }
+    find_errors(planes, uses[kind], errors);
+    deliver(errors);
+  }
+  errors.find_hits(planes, jobs, images);
+}
+
+}  // namespace inure
