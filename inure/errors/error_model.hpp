@@ -145,11 +145,12 @@ class ErrorModel {
   // c of the strip is sums[x * stride + c].
   virtual void add_deltas(const ErrorKey&, const LaneOperands&, std::uint32_t* /*sums*/,
                           std::int64_t /*stride*/) const {}
-  // The same for a whole batch, after add_deltas: sums is [images][height][width][channels] of the
-  // convolution's output. key.image is 0; image n has key.image = n.
+  // The same for whole batches: finds their errors, then adds an image's to its sums,
+  // [height][width][channels] of the convolution's output; any image, from any thread, once. The
+  // operands stay until then, but for the strips. key.image is 0; image n has key.image = n.
   virtual bool corrupts_batches() const { return false; }
-  virtual void add_batch_deltas(const ErrorKey&, const BatchOperands&,
-                                std::uint32_t* /*sums*/) const {}
+  virtual void find_batch_errors(const ErrorKey&, const BatchOperands&) const {}
+  virtual void add_image_deltas(int /*image*/, std::uint32_t* /*sums*/) const {}
   // The plain twin of both.
   virtual std::unique_ptr<CycleErrors> cycles(const ErrorKey&, const LaneGeometry&) const {
     return nullptr;

@@ -17,9 +17,6 @@ bool errs(const TimingLanes& lanes, int multiplier) {
   });
 }
 
-// Errors are added to an image at a time, as many as fit the cache beside the image's sums.
-constexpr std::size_t kErrorBytes = 4 << 20;
-
 // The first pixel of a block of output channels: the lane's last step was of another channel.
 void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, int image,
                          std::uint32_t* sums) {
@@ -92,40 +89,38 @@ void ProductErrors::add_blocks(int multiplier, const std::vector<TapJob>& jobs,
   }
 }
 
-void ProductErrors::add_deltas(const BatchOperands& batch, std::uint32_t* sums) {
+void ProductErrors::find(const BatchOperands& batch) {
+  batch_ = batch;
+  batch_.strips = {};
   const LaneGeometry& g = *batch.geometry;
-  const std::int64_t image_size = std::int64_t{g.height} * g.width * g.channels;
-  parallel_for(batch.images, [&](std::int64_t n) {
-    add_at_first_pixels(lanes_, batch, static_cast<int>(n), sums + n * image_size);
-  });
   if (g.width == 1 && g.height == 1) {
-    add_vector_product_errors(lanes_, layer_, batch, sums);
+    vectors_.assign(static_cast<std::size_t>(batch.images) * g.channels, 0);
+    add_vector_product_errors(lanes_, layer_, batch, vectors_.data());
     return;
   }
   thread_local ActivationPlanes kept_planes;
-  thread_local std::vector<JobErrors> kept_errors;
   ActivationPlanes& planes = kept_planes;  // the caller's, in whichever thread
-  std::vector<JobErrors>& errors = kept_errors;
   plan(batch);
   planes.arrange(batch, layer_, lanes_.negative_activations);
-  const auto at_once = static_cast<std::size_t>(threads());
-  errors.resize(std::max(errors.size(), blocks_.size()));
-  for (std::size_t first = 0, last = 0; first < blocks_.size(); first = last) {
-    for (std::size_t bytes = 0; last < blocks_.size() && bytes < kErrorBytes;) {
-      const std::size_t count = std::min(at_once, blocks_.size() - last);
-      parallel_for(static_cast<std::int64_t>(count), [&](std::int64_t i) {
-        thread_local JobFinder finder;
-        const Block& b = blocks_[last + i];
-        finder.run(lanes_, planes, batch.images, b.multiplier, b.jobs, b.uses,
-                   errors[last - first + i]);
-      });
-      for (std::size_t i = 0; i < count; ++i, ++last) bytes += errors[last - first].bytes();
-    }
-    parallel_for(batch.images, [&](std::int64_t n) {
-      for (std::size_t i = first; i < last; ++i) {
-        errors[i - first].apply(g, blocks_[i].range, static_cast<int>(n), sums + n * image_size);
-      }
-    });
+  errors_.resize(blocks_.size());
+  parallel_for(static_cast<std::int64_t>(blocks_.size()), [&](std::int64_t i) {
+    thread_local JobFinder finder;
+    const Block& b = blocks_[static_cast<std::size_t>(i)];
+    finder.run(lanes_, planes, batch.images, b.multiplier, b.jobs, b.uses,
+               errors_[static_cast<std::size_t>(i)]);
+  });
+}
+
+void ProductErrors::add_deltas(int image, std::uint32_t* sums) const {
+  const LaneGeometry& g = *batch_.geometry;
+  add_at_first_pixels(lanes_, batch_, image, sums);
+  if (g.width == 1 && g.height == 1) {
+    const std::uint32_t* deltas = vectors_.data() + std::int64_t{image} * g.channels;
+    for (int c = 0; c < g.channels; ++c) sums[c] += deltas[c];
+    return;
+  }
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    errors_[i].apply(g, blocks_[i].range, image, sums);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "inure/errors/error_model.hpp"
+#include "inure/errors/job_errors.hpp"
 #include "inure/errors/tap_jobs.hpp"
 #include "inure/errors/timing_lanes.hpp"
 #include "inure/errors/weight_uses.hpp"
@@ -17,10 +18,11 @@ class ProductErrors {
   ProductErrors(const TimingLanes& lanes, std::string layer)
       : lanes_(lanes), layer_(std::move(layer)) {}
 
-  // Adds the deltas of all wrong products of a batch to its sums, [images][height][width]
-  // [channels]. Throws Error that names the layer where an activation is negative and the lanes
-  // know none. From one thread at a time.
-  void add_deltas(const BatchOperands& batch, std::uint32_t* sums);
+  // Finds all wrong products of a batch. Throws Error that names the layer where an activation is
+  // negative and the lanes know none. From one thread at a time.
+  void find(const BatchOperands& batch);
+  // Adds the deltas of one of its images to the image's sums, [height][width][channels].
+  void add_deltas(int image, std::uint32_t* sums) const;
 
  private:
   // Jobs that are looked up together: of one multiplier.
@@ -36,7 +38,10 @@ class ProductErrors {
 
   const TimingLanes& lanes_;
   std::string layer_;
+  BatchOperands batch_;  // without strips
   std::vector<Block> blocks_;
+  std::vector<JobErrors> errors_;       // of the blocks
+  std::vector<std::uint32_t> vectors_;  // the deltas of a fully connected stage, [images][channels]
   // What the blocks were made for.
   std::uint64_t weights_version_ = 0;
   int height_ = 0, width_ = 0;

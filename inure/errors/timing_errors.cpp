@@ -30,9 +30,11 @@ class TimingErrors : public ErrorModel {
                   std::int64_t stride) const override {
     if (sum_errors_.any()) sum_errors_.add_deltas(key, operands, sums, stride);
   }
-  void add_batch_deltas(const ErrorKey&, const BatchOperands& batch,
-                        std::uint32_t* sums) const override {
-    product_errors_.add_deltas(batch, sums);
+  void find_batch_errors(const ErrorKey&, const BatchOperands& batch) const override {
+    product_errors_.find(batch);
+  }
+  void add_image_deltas(int image, std::uint32_t* sums) const override {
+    product_errors_.add_deltas(image, sums);
   }
   std::unique_ptr<CycleErrors> cycles(const ErrorKey& key, const LaneGeometry& g) const override;
 
@@ -44,7 +46,7 @@ class TimingErrors : public ErrorModel {
   std::shared_ptr<const TimingLanes> lanes_;
   std::string layer_;
   SumErrors sum_errors_;
-  mutable ProductErrors product_errors_;  // remembers what it knows of the weights
+  mutable ProductErrors product_errors_;  // remembers the batch and what it knows of the weights
   bool products_ = false;
 };
 

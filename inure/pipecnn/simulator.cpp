@@ -177,9 +177,9 @@ void SimulatorProgram::add_deltas(int index, const RunKey& key, int image, int y
   }
 }
 
-void SimulatorProgram::add_batch_deltas(int index, const RunKey& key,
-                                        const std::vector<std::int8_t>& weights, int images,
-                                        std::uint32_t* sums) const {
+void SimulatorProgram::find_batch_errors(int index, const RunKey& key,
+                                         const std::vector<std::int8_t>& weights,
+                                         int images) const {
   const Stage& st = stage(index);
   const Prepared& p = prepared_[index];
   BatchOperands batch;
@@ -199,7 +199,13 @@ void SimulatorProgram::add_batch_deltas(int index, const RunKey& key,
   }
   batch.strips = strips;
   for (const auto& model : st.errors) {
-    if (model->corrupts_batches()) model->add_batch_deltas(error_key(st, key, 0), batch, sums);
+    if (model->corrupts_batches()) model->find_batch_errors(error_key(st, key, 0), batch);
+  }
+}
+
+void SimulatorProgram::add_image_deltas(int index, int image, std::uint32_t* sums) const {
+  for (const auto& model : stage(index).errors) {
+    if (model->corrupts_batches()) model->add_image_deltas(image, sums);
   }
 }
 
@@ -251,36 +257,45 @@ void SimulatorProgram::convolve_vectors(int index, const Int8Map& in,
                  batch_sums_.data() + std::int64_t{n} * s.out_channels + channel);
     }
   });
-  if (stage(index).batches_err) {
-    add_batch_deltas(index, key, weights, in.images, batch_sums_.data());
-  }
+  const bool batches_err = stage(index).batches_err;
+  if (batches_err) find_batch_errors(index, key, weights, in.images);
   parallel_for(in.images, [&](std::int64_t n) {
-    finish_rows(index, key, static_cast<int>(n), 0, 1, batch_sums_.data() + n * s.out_channels,
-                *maps.convolved);
+    std::uint32_t* sums = batch_sums_.data() + n * s.out_channels;
+    if (batches_err) add_image_deltas(index, static_cast<int>(n), sums);
+    finish_rows(index, key, static_cast<int>(n), 0, 1, sums, *maps.convolved);
   });
 }
 
-// All sums of the batch before any of them is finished.
+// As many images at a time as there are threads, so that their sums are in the caches until they
+// are finished.
 void SimulatorProgram::convolve_batch(int index, const Int8Map& in,
                                       const std::vector<std::int8_t>& weights, const RunKey& key,
                                       const Maps& maps) {
+  find_batch_errors(index, key, weights, in.images);
   const LaneGeometry& g = stage(index).geometry;
   const std::int64_t row = std::int64_t{g.width} * g.channels, image = row * g.height;
-  batch_sums_.resize(image * in.images);
+  const int at_once = std::min(std::max(threads(), 1), in.images);
+  batch_sums_.resize(image * at_once);
   const int band = rows_a_band(g), bands = (g.height + band - 1) / band;
-  const auto for_bands = [&](const auto& work) {
-    parallel_for(std::int64_t{in.images} * bands, [&](std::int64_t job) {
-      const int n = static_cast<int>(job / bands), first = static_cast<int>(job % bands) * band;
-      work(n, first, std::min(band, g.height - first), &batch_sums_[n * image + first * row]);
+  for (int begin = 0; begin < in.images; begin += at_once) {
+    const int images = std::min(at_once, in.images - begin);
+    const auto for_bands = [&](const auto& work) {
+      parallel_for(std::int64_t{images} * bands, [&](std::int64_t job) {
+        const auto n = static_cast<int>(job / bands), first = static_cast<int>(job % bands) * band;
+        work(begin + n, first, std::min(band, g.height - first),
+             &batch_sums_[n * image + first * row]);
+      });
+    };
+    for_bands([&](int n, int first, int rows, std::uint32_t* sums) {
+      convolve_rows(index, key, n, first, rows, sums);
     });
-  };
-  for_bands([&](int n, int first, int rows, std::uint32_t* sums) {
-    convolve_rows(index, key, n, first, rows, sums);
-  });
-  add_batch_deltas(index, key, weights, in.images, batch_sums_.data());
-  for_bands([&](int n, int first, int rows, std::uint32_t* sums) {
-    finish_rows(index, key, n, first, rows, sums, *maps.convolved);
-  });
+    parallel_for(images, [&](std::int64_t n) {
+      add_image_deltas(index, begin + static_cast<int>(n), &batch_sums_[n * image]);
+    });
+    for_bands([&](int n, int first, int rows, std::uint32_t* sums) {
+      finish_rows(index, key, n, first, rows, sums, *maps.convolved);
+    });
+  }
 }
 
 void SimulatorProgram::run_stage(int index, const Int8Map& in,

@@ -52,8 +52,9 @@ class SimulatorProgram : public PipecnnProgram {
   LaneOperands strip_operands(int index, int image, int y, int group, int block) const;
   void add_deltas(int index, const RunKey& key, int image, int y, int group, int block,
                   std::uint32_t* sums) const;
-  void add_batch_deltas(int index, const RunKey& key, const std::vector<std::int8_t>& weights,
-                        int images, std::uint32_t* sums) const;
+  void find_batch_errors(int index, const RunKey& key, const std::vector<std::int8_t>& weights,
+                         int images) const;
+  void add_image_deltas(int index, int image, std::uint32_t* sums) const;
   void convolve_batch(int index, const Int8Map& in, const std::vector<std::int8_t>& weights,
                       const RunKey& key, const Maps& maps);
   void convolve_vectors(int index, const Int8Map& in, const std::vector<std::int8_t>& weights,
@@ -62,8 +63,8 @@ class SimulatorProgram : public PipecnnProgram {
   Convolve convolve_;
   std::vector<Prepared> prepared_;
   Padded padded_;
-  // Of a whole batch, [images][height][width][channels]: for fully connected stages, and where an
-  // error model wants them.
+  // Of some images, [images][height][width][channels]: all for fully connected stages, a few where
+  // an error model wants whole ones.
   std::vector<std::uint32_t> batch_sums_;
 };
 
