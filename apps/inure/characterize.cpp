@@ -74,10 +74,13 @@ void print(const timing::Circuit& circuit) {
   const auto mhz = [](double ps) { return 1e6 / ps; };
   const int own = circuit.timing.critical_ps;
   fmt::print(
-      "{}: critical path {:.0f} ps ({:.1f} MHz) by the tool, {} ps ({:.1f} MHz) by ours{}{}\n",
+      "{}: critical path {:.0f} ps ({:.1f} MHz) by the tool, {} ps ({:.1f} MHz) by ours{}{}{}\n",
       circuit.name, circuit.flow.critical_ps, mhz(circuit.flow.critical_ps), own, mhz(own),
       circuit.icetime_critical_ps > 0
           ? fmt::format(", {:.0f} ps with pads by icetime", circuit.icetime_critical_ps)
+          : "",
+      circuit.library_critical_ps > 0
+          ? fmt::format(", {:.0f} ps by all of the library's arcs", circuit.library_critical_ps)
           : "",
       circuit.flow.cached ? " (cached)" : "");
 }

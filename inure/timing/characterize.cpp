@@ -91,6 +91,7 @@ Circuit make_circuit(const Characterization& what, int seed) {
         "osu018 cells, 0.18 um, 1.8 V, 25 C, typical, wires without delay, mapped for {} ps",
         what.target_ps);
     circuit.flow = flow;
+    circuit.library_critical_ps = flow.library_critical_ps;
     circuit.netlist = flow.read();
   }
   circuit.timing = analyse(circuit.netlist);

@@ -38,6 +38,7 @@ struct Circuit {
   std::string corner;  // what its delays mean
   FlowResult flow;
   double icetime_critical_ps = 0;  // hx8k: with the paths from and to pads
+  double library_critical_ps = 0;  // osu018: with the arcs that the SDF file lacks
   Netlist netlist;
   StaticTiming timing;
   int vec_size = 0;

@@ -24,7 +24,8 @@ std::string unescape(std::string_view name) {
 // A reader of nested lists, one pass over the text.
 class Reader {
  public:
-  Reader(std::string path, std::string_view text) : path_(std::move(path)), text_(text) {}
+  Reader(std::string path, std::string_view text, int per_ps)
+      : path_(std::move(path)), text_(text), per_ps_(per_ps) {}
 
   Sdf read() {
     open();
@@ -109,7 +110,7 @@ class Reader {
     const std::string_view name(unit);
     const double ps = name == "ps" ? 1 : name == "ns" ? 1e3 : name == "us" ? 1e6 : 0;
     if (ps == 0) bad("a time in ps, ns or us");
-    scale_ = number * ps;
+    scale_ = number * ps * per_ps_;
     skip_rest();
   }
 
@@ -239,7 +240,8 @@ class Reader {
   std::string path_;
   std::string_view text_;
   std::size_t at_ = 0;
-  double scale_ = 1000;  // ps; the standard's default is 1 ns
+  int per_ps_;
+  double scale_ = 1000.0 * per_ps_;  // the standard's default is 1 ns
   Sdf sdf_;
 };
 
@@ -258,9 +260,9 @@ const Sdf::Setup* Sdf::Cell::find_setup(std::string_view pin) const {
   return at == setups.end() ? nullptr : &*at;
 }
 
-Sdf read_sdf(const std::filesystem::path& path) {
+Sdf read_sdf(const std::filesystem::path& path, int per_ps) {
   const std::string text = read_file(path);
-  return Reader(path.string(), text).read();
+  return Reader(path.string(), text, per_ps).read();
 }
 
 }  // namespace inure::timing

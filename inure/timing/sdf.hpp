@@ -10,7 +10,7 @@
 namespace inure::timing {
 
 // Delays in the Standard Delay Format (IEEE 1497), as nextpnr and OpenSTA write it: INTERCONNECT,
-// IOPATH, SETUP and SETUPHOLD; the worst corner of each triple, in ps. Names are unescaped.
+// IOPATH, SETUP and SETUPHOLD; the worst corner of each triple. Names are unescaped.
 struct Sdf {
   struct Path {
     std::string from, to;
@@ -32,7 +32,7 @@ struct Sdf {
   std::unordered_map<std::string, Cell> cells;   // by instance
 };
 
-// Throws Error that names the file and line.
-Sdf read_sdf(const std::filesystem::path& path);
+// Times are rounded to units of 1 / per_ps picoseconds. Throws Error that names the file and line.
+Sdf read_sdf(const std::filesystem::path& path, int per_ps = 1);
 
 }  // namespace inure::timing

@@ -145,8 +145,8 @@ class Importer {
 }  // namespace
 
 Netlist read_standard_cells(const std::filesystem::path& json, const std::filesystem::path& sdf,
-                            const LibertyCells& library) {
-  const Sdf delays = read_sdf(sdf);
+                            const LibertyCells& library, int per_ps) {
+  const Sdf delays = read_sdf(sdf, per_ps);
   const Json mapped = parse_json(json);
   try {
     return Importer(only_module(mapped, json.string()), delays, library, json.string()).import();
