@@ -103,34 +103,40 @@ const std::uint8_t* ActivationPlanes::plane(int group, int c, int phase_y, int p
          ((channel * phases_ + phase_y) * phases_ + phase_x) * plane_size_;
 }
 
-void ActivationPlanes::pairs(const TapJob& job, std::vector<std::uint16_t>& keys) const {
-  const int s = g_->stride, shift = negative_ ? 8 : 7, end = g_->kernel - 1;
+ActivationPlanes::Pairs::Pairs(const ActivationPlanes& planes, const TapJob& job)
+    : planes_(planes), job_(job) {
+  const int s = planes.g_->stride, columns = planes.columns_;
   const int up = floor_div(job.phase_y + job.dy, s), left = floor_div(job.phase_x + job.dx, s);
-  const std::uint8_t* now = plane(job.group, job.c, job.phase_y, job.phase_x);
-  const std::uint8_t* before = plane(job.group, job.c_before, job.phase_y + job.dy - up * s,
-                                     job.phase_x + job.dx - left * s) +
-                               up * columns_ + left;
-  thread_local std::vector<std::uint16_t> valid;
-  valid.assign(static_cast<std::size_t>(positions()), 0);
+  now_ = planes.plane(job.group, job.c, job.phase_y, job.phase_x);
+  before_ = planes.plane(job.group, job.c_before, job.phase_y + job.dy - up * s,
+                         job.phase_x + job.dx - left * s) +
+            up * columns + left;
+  keys_.resize(static_cast<std::size_t>(planes.positions()));
+  valid_.assign(keys_.size(), 0);
   for (int row = job.first_row; row < job.end_row; ++row) {
-    std::uint16_t* of_row = valid.data() + std::ptrdiff_t{row} * columns_;
+    std::uint16_t* of_row = valid_.data() + std::ptrdiff_t{row} * columns;
     std::fill(of_row + job.first_column, of_row + job.end_column, 0xFFFF);
   }
-  keys.resize(static_cast<std::size_t>(images_) * positions());
-  std::uint16_t* to = keys.data();
-  for (int n = 0; n < images_; ++n, to += positions()) {
-    const std::ptrdiff_t image = std::ptrdiff_t{n} * positions();
-    join_pairs(before + image, now + image, valid.data(), positions(), shift, to);
-    if (job.before != TapJob::Before::kPixel) continue;
-    // The last pixel of the row above comes before a row's first one.
-    const std::uint8_t* last = plane(job.group, job.c_before, end % s, end % s) + image +
-                               (end / s) * columns_ + g_->width - 1 + end / s;
-    for (int row = 1; row < job.end_row; ++row) {
-      const unsigned previous = last[(row - 1) * columns_], current = now[image + row * columns_];
-      to[row * columns_] = static_cast<std::uint16_t>(previous << shift | current);
-    }
-    to[0] = 0;
+}
+
+std::span<const std::uint16_t> ActivationPlanes::Pairs::of_image(int image) {
+  const LaneGeometry& g = *planes_.g_;
+  const int s = g.stride, shift = planes_.negative_ ? 8 : 7, end = g.kernel - 1;
+  const int columns = planes_.columns_;
+  const std::ptrdiff_t first = std::ptrdiff_t{image} * planes_.positions();
+  join_pairs(before_ + first, now_ + first, valid_.data(), planes_.positions(), shift,
+             keys_.data());
+  if (job_.before != TapJob::Before::kPixel) return keys_;
+  // The last pixel of the row above comes before a row's first one.
+  const std::uint8_t* last = planes_.plane(job_.group, job_.c_before, end % s, end % s) + first +
+                             (end / s) * columns + g.width - 1 + end / s;
+  for (int row = 1; row < job_.end_row; ++row) {
+    const unsigned previous = last[(row - 1) * columns], current = now_[first + row * columns];
+    keys_[static_cast<std::size_t>(row) * columns] =
+        static_cast<std::uint16_t>(previous << shift | current);
   }
+  keys_[0] = 0;
+  return keys_;
 }
 
 }  // namespace inure

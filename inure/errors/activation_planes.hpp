@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,20 @@ class ActivationPlanes {
   unsigned key(unsigned activations) const {
     return negative_ ? activations : activations >> 8 << 7 | (activations & 127);
   }
-  // The key of a job's pair of activations at each position, [image][positions]; 0, a pair of
-  // zeros, where a position has no step before.
-  void pairs(const TapJob& job, std::vector<std::uint16_t>& keys) const;
+
+  // The keys of a job's pairs of activations. Refers to the planes.
+  class Pairs {
+   public:
+    Pairs(const ActivationPlanes& planes, const TapJob& job);
+    // At each position; 0, a pair of zeros, where it has no step before. Until the next call.
+    std::span<const std::uint16_t> of_image(int image);
+
+   private:
+    const ActivationPlanes& planes_;
+    const TapJob& job_;
+    const std::uint8_t *before_, *now_;
+    std::vector<std::uint16_t> valid_, keys_;
+  };
 
  private:
   // [image][row][column], with a margin before and behind that may be read.

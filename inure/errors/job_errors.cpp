@@ -9,14 +9,15 @@
 namespace inure {
 namespace {
 
-// Which keys have a head; `found` has room for one more.
-INURE_CLONES
-std::size_t find_marked(const std::uint16_t* keys, std::size_t size, const std::uint32_t* heads,
+constexpr std::size_t kAhead = 24;  // segments that are fetched ahead
+
+// Which keys are marked; `found` has room for one more.
+std::size_t find_marked(std::span<const std::uint16_t> keys, const std::uint8_t* marks,
                         std::uint32_t* found) {
   std::size_t count = 0;
-  for (std::size_t i = 0; i < size; ++i) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
     found[count] = static_cast<std::uint32_t>(i);
-    count += heads[keys[i]] != 0;
+    count += marks[keys[i]];
   }
   return count;
 }
@@ -73,13 +74,14 @@ void JobErrors::find_hits(const ActivationPlanes& planes, std::span<const TapJob
   columns_ = planes.columns();
   const std::size_t positions = static_cast<std::size_t>(images) * positions_;
   ends_.assign(positions + 1, 0);
-  for (std::size_t job = 0; job < jobs.size(); ++job) find_hits(planes, jobs[job], job);
+  for (std::size_t job = 0; job < jobs.size(); ++job) find_hits(planes, jobs[job], job, images);
   sort_hits(positions);
 }
 
-void JobErrors::find_hits(const ActivationPlanes& planes, const TapJob& job, std::size_t number) {
+void JobErrors::find_hits(const ActivationPlanes& planes, const TapJob& job, std::size_t number,
+                          int images) {
   thread_local std::vector<std::uint32_t> heads(ProductTable::kPairs), found;
-  thread_local std::vector<std::uint16_t> keys;
+  thread_local std::vector<std::uint8_t> marks(ProductTable::kPairs);  // which have a head
   std::uint32_t* const words = words_.data();
   const auto for_each_segment = [&](const auto& visit) {
     for (std::size_t i = number; i < job_ends_.size(); i += jobs_ + 1) {
@@ -92,48 +94,50 @@ void JobErrors::find_hits(const ActivationPlanes& planes, const TapJob& job, std
   };
   bool any = false;
   for_each_segment([&](std::uint32_t at) {
-    words[at + 1] = std::exchange(heads[words[at] >> 16], at + 1);
+    const std::uint32_t key = words[at] >> 16;
+    words[at + 1] = marks[key] == 0 ? 0 : heads[key];
+    heads[key] = at + 1;
+    marks[key] = 1;
     any = true;
   });
   if (!any) return;
-  planes.pairs(job, keys);
-  found.resize(keys.size() + 1);
-  const std::size_t count = find_marked(keys.data(), keys.size(), heads.data(), found.data());
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint32_t position = found[i];
-    if (keys[position] == 0) {  // perhaps only for want of a step before
-      const auto in_image = static_cast<int>(position % positions_);
-      if (!job.has_before(in_image / columns_, in_image % columns_)) continue;
-    }
-    for (std::uint32_t s = heads[keys[position]]; s != 0; s = words[s]) {
-      hits_.push_back({s - 1, position});
-      ++ends_[position + 1];
+  ActivationPlanes::Pairs pairs(planes, job);
+  found.resize(positions_ + 1);
+  for (int n = 0; n < images; ++n) {
+    const std::span<const std::uint16_t> keys = pairs.of_image(n);
+    const std::size_t count = find_marked(keys, marks.data(), found.data());
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint16_t key = keys[found[i]];
+      if (key == 0) {  // perhaps only for want of a step before
+        const auto in_image = static_cast<int>(found[i]);
+        if (!job.has_before(in_image / columns_, in_image % columns_)) continue;
+      }
+      const auto position = static_cast<std::uint32_t>(n * positions_ + found[i]);
+      for (std::uint32_t s = heads[key]; s != 0; s = words[s]) {
+        hits_.push_back({s - 1, position});
+        ++ends_[position + 1];
+      }
     }
   }
-  for_each_segment([&](std::uint32_t at) { heads[words[at] >> 16] = 0; });
+  for_each_segment([&](std::uint32_t at) { marks[words[at] >> 16] = 0; });
 }
 
 void JobErrors::sort_hits(std::size_t positions) {
   for (std::size_t i = 0; i < positions; ++i) ends_[i + 1] += ends_[i];
-  segments_.resize(hits_.size());
+  segments_.resize(hits_.size() + kAhead);
   for (const Hit& hit : hits_) segments_[ends_[hit.position]++] = hit.segment;
 }
 
-void JobErrors::apply(const LaneGeometry& g, const OutputRange& range, int image,
-                      std::uint32_t* sums) const {
-  if (segments_.empty()) return;
-  constexpr std::uint32_t kAhead = 24;
-  const int channel_bits = range.channel_bits;
+void JobErrors::apply(std::span<const JobErrors> all, const LaneGeometry& g,
+                      const OutputRange& range, int image, std::uint32_t* sums) {
+  const std::size_t positions = all[0].positions_;
+  const int channel_bits = range.channel_bits, columns = all[0].columns_;
   const std::uint32_t channel_mask = (1u << channel_bits) - 1;
   std::vector<std::uint32_t> nowhere(static_cast<std::size_t>(range.channels));
   std::vector<std::uint32_t*> at(static_cast<std::size_t>(range.distances()));
-  const std::uint32_t* const words = words_.data();
-  const auto first = static_cast<std::size_t>(image) * positions_;
-  for (std::size_t i = 0; i < positions_; ++i) {
-    std::uint32_t hit = first + i == 0 ? 0 : ends_[first + i - 1];
-    const std::uint32_t end = ends_[first + i];
-    if (hit == end) continue;
-    const int row = static_cast<int>(i) / columns_, column = static_cast<int>(i) % columns_;
+  std::uint32_t* const* const to = at.data();
+  for (std::size_t i = 0; i < positions; ++i) {
+    const int row = static_cast<int>(i) / columns, column = static_cast<int>(i) % columns;
     std::uint32_t** distance = at.data();
     for (int y = row; y > row - range.sides; --y) {
       for (int x = column; x > column - range.sides; --x) {
@@ -142,17 +146,17 @@ void JobErrors::apply(const LaneGeometry& g, const OutputRange& range, int image
                              : nowhere.data();
       }
     }
-    std::uint32_t* const* const to = at.data();
-    for (; hit < end; ++hit) {
-      if (hit + kAhead < segments_.size()) {
-        __builtin_prefetch(&words[segments_[hit + kAhead]]);
-        __builtin_prefetch(&words[segments_[hit + kAhead] + 16]);
-      }
-      const std::uint32_t* entry = words + segments_[hit] + kHeader;
-      const std::uint32_t* const last = entry + (words[segments_[hit]] & 0xFFFF);
-      for (; entry != last; ++entry) {
-        to[(*entry & OutputRange::kOutput) >> channel_bits][*entry & channel_mask] +=
-            static_cast<std::uint32_t>(static_cast<std::int32_t>(*entry) >> OutputRange::kBits);
+    for (const JobErrors& errors : all) {
+      const std::uint32_t* const words = errors.words_.data();
+      for (const std::uint32_t& segment : errors.segments(image * positions + i)) {
+        __builtin_prefetch(&words[(&segment)[kAhead]]);
+        __builtin_prefetch(&words[(&segment)[kAhead] + 16]);
+        const std::uint32_t* entry = words + segment + kHeader;
+        const std::uint32_t* const last = entry + (words[segment] & 0xFFFF);
+        for (; entry != last; ++entry) {
+          to[(*entry & OutputRange::kOutput) >> channel_bits][*entry & channel_mask] +=
+              static_cast<std::uint32_t>(static_cast<std::int32_t>(*entry) >> OutputRange::kBits);
+        }
       }
     }
   }

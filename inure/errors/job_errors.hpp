@@ -32,16 +32,21 @@ class JobErrors {
   void add(std::span<const Key> keys, const Errors& errors);
   // Where they are in the batch.
   void find_hits(const ActivationPlanes& planes, std::span<const TapJob> jobs, int images);
-  // To one image's sums.
-  void apply(const LaneGeometry& g, const OutputRange& range, int image, std::uint32_t* sums) const;
+  // Of several for the same outputs, to one image's sums.
+  static void apply(std::span<const JobErrors> all, const LaneGeometry& g, const OutputRange& range,
+                    int image, std::uint32_t* sums);
 
  private:
   struct Hit {  // a position whose pair of activations has entries
     std::uint32_t segment;
     std::uint32_t position;  // of the batch
   };
-  void find_hits(const ActivationPlanes& planes, const TapJob& job, std::size_t number);
+  void find_hits(const ActivationPlanes& planes, const TapJob& job, std::size_t number, int images);
   void sort_hits(std::size_t positions);
+  std::span<const std::uint32_t> segments(std::size_t position) const {
+    const std::uint32_t begin = position == 0 ? 0 : ends_[position - 1];
+    return {segments_.data() + begin, segments_.data() + ends_[position]};
+  }
 
   // Segment after segment, each of one pair of activations in one job: its key * 65536 + how many
   // entries; where the segment before of the same key and job stands, + 1; the entries. What was
@@ -53,7 +58,7 @@ class JobErrors {
   std::vector<std::uint32_t> job_ends_;  // [addition][job], with the addition's begin in front
 
   std::vector<Hit> hits_;
-  std::vector<std::uint32_t> segments_;  // by position
+  std::vector<std::uint32_t> segments_;  // by position; some more may be read
   std::vector<std::uint32_t> ends_;      // by position
   std::size_t positions_ = 0;            // of an image
   int columns_ = 0;

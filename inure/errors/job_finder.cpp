@@ -26,17 +26,24 @@ namespace {
 using JobSet = WeightUses::JobSet;
 using Span = WeightUses::Span;
 
-// Returns how many. seen: by key, all zeros before.
-std::size_t find_distinct(const std::uint16_t* keys, std::size_t size, std::uint8_t* seen,
-                          std::uint16_t* distinct) {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < size; ++i) {
-    const std::uint16_t key = keys[i];
-    distinct[count] = key;
-    count += seen[key] == 0;
-    seen[key] = 1;
+void mark(std::span<const std::uint16_t> keys, std::uint8_t* marks) {
+  for (const std::uint16_t key : keys) marks[key] = 0xFF;
+}
+
+// Of the marks of one job, a byte each, the job's bit. `first`: of those that share the bytes.
+INURE_CLONES
+void take_marks(std::uint8_t* marks, std::size_t keys, std::uint8_t bit, bool first,
+                std::uint8_t* jobs) {
+  const std::uint8_t keep = first ? 0 : 0xFF;
+  for (std::size_t key = 0; key < keys; ++key) {
+    jobs[key] = static_cast<std::uint8_t>((jobs[key] & keep) | (marks[key] & bit));
+    marks[key] = 0;
   }
-  return count;
+}
+
+INURE_CLONES
+void join_sets(const std::uint8_t* jobs, std::size_t keys, std::uint8_t* any) {
+  for (std::size_t key = 0; key < keys; ++key) any[key] |= jobs[key];
 }
 
 // These write behind the end, and without branches, which would be guessed wrong.
@@ -155,26 +162,33 @@ std::size_t meet(const Meeting& m) {
 
 }  // namespace
 
-void JobFinder::mark_pairs(const ActivationPlanes& planes, const std::vector<TapJob>& jobs) {
-  seen_.resize(ProductTable::kPairs);
-  jobs_of_.resize(ProductTable::kPairs);
-  is_marked_.resize(ProductTable::kPairs);
-  for (const std::uint16_t key : marked_) jobs_of_[key] = {}, is_marked_[key] = 0;
+void JobFinder::mark_pairs(const ActivationPlanes& planes, int images,
+                           const std::vector<TapJob>& jobs) {
+  const std::size_t keys = planes.keys();
+  stride_ = keys + 64;  // or the bytes of a key would meet in one set of the cache
+  bytes_ = (jobs.size() + 7) / 8;
+  marks_.resize(ProductTable::kPairs);
+  jobs_of_.resize(bytes_ * stride_);
+  any_job_.assign(keys, 0);
   for (std::size_t job = 0; job < jobs.size(); ++job) {
-    planes.pairs(jobs[job], keys_);
-    distinct_.resize(keys_.size() + 1);
-    const std::size_t count =
-        find_distinct(keys_.data(), keys_.size(), seen_.data(), distinct_.data());
-    for (std::size_t i = 0; i < count; ++i) {
-      seen_[distinct_[i]] = 0;
-      is_marked_[distinct_[i]] = 1;
-      jobs_of_[distinct_[i]][job / 32] |= 1u << job % 32;
-    }
+    ActivationPlanes::Pairs pairs(planes, jobs[job]);
+    for (int n = 0; n < images; ++n) mark(pairs.of_image(n), marks_.data());
+    std::uint8_t* const bytes = jobs_of_.data() + job / 8 * stride_;
+    take_marks(marks_.data(), keys, static_cast<std::uint8_t>(1 << job % 8), job % 8 == 0, bytes);
+    if (job % 8 == 7 || job + 1 == jobs.size()) join_sets(bytes, keys, any_job_.data());
   }
   marked_.clear();
-  for (unsigned key = 0; key < planes.keys(); ++key) {
-    if (is_marked_[key] != 0) marked_.push_back(static_cast<std::uint16_t>(key));
+  for (std::size_t key = 0; key < keys; ++key) {
+    if (any_job_[key] != 0) marked_.push_back(static_cast<std::uint16_t>(key));
   }
+}
+
+JobFinder::JobSet JobFinder::jobs_of(std::uint16_t key) const {
+  JobSet set = {};
+  for (std::size_t i = 0; i < bytes_; ++i) {
+    set[i / 4] |= std::uint32_t{jobs_of_[i * stride_ + key]} << i % 4 * 8;
+  }
+  return set;
 }
 
 void JobFinder::find_candidates(const ExceptionSet& set, unsigned activations, std::uint16_t key,
@@ -203,7 +217,7 @@ void JobFinder::find_candidates_by_weights(const ExceptionSet& set, const Activa
     if ((uses.used()[weights / 64] >> weights % 64 & 1) == 0) continue;
     for (const ProductTable::Exception& e : set.of_weights(weights)) {
       const auto key = static_cast<std::uint16_t>(planes.key(e.operands));
-      if (is_marked_[key] == 0) continue;
+      if (any_job_[key] == 0) continue;
       found.push_back({key, {static_cast<std::uint16_t>(weights), e.delta}});
       ++at[key];
     }
@@ -229,8 +243,9 @@ void JobFinder::find_errors(const ActivationPlanes& planes, const WeightUses& us
   if (error_entries_.size() < room) error_entries_.resize(2 * room), error_jobs_.resize(2 * room);
   std::size_t first = 0;
   for (const Key& key : candidate_keys_) {
+    const JobSet set = jobs_of(key.key);
     error_count_ += meet({uses.uses(), candidates_.data() + first, spans_.data() + first,
-                          key.end - first, planes.activations(key.key), jobs_of_[key.key],
+                          key.end - first, planes.activations(key.key), set,
                           error_entries_.data() + error_count_, error_jobs_.data() + error_count_});
     first = key.end;
     error_keys_.push_back({key.key, static_cast<std::uint32_t>(error_count_)});
@@ -252,7 +267,7 @@ void JobFinder::run(const TimingLanes& lanes, const ActivationPlanes& planes, in
   constexpr std::size_t kAhead = 3;      // lists that are fetched ahead
   constexpr std::size_t kEnough = 1024;  // candidates at a time, so that misses overlap
   constexpr std::size_t kFew = 4;        // going by weights costs so much more an exception
-  mark_pairs(planes, jobs);
+  mark_pairs(planes, images, jobs);
   errors.reset(jobs.size());
   for (std::size_t kind = 0; kind < uses.size(); ++kind) {
     const ExceptionSet& set = *lanes.lanes[kind].products[static_cast<std::size_t>(multiplier)];

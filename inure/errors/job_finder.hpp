@@ -26,7 +26,8 @@ class JobFinder {
   using JobSet = WeightUses::JobSet;
   using Span = WeightUses::Span;
 
-  void mark_pairs(const ActivationPlanes& planes, const std::vector<TapJob>& jobs);
+  void mark_pairs(const ActivationPlanes& planes, int images, const std::vector<TapJob>& jobs);
+  JobSet jobs_of(std::uint16_t key) const;
   void find_candidates(const ExceptionSet& set, unsigned activations, std::uint16_t key,
                        const WeightUses& uses);
   void find_candidates_by_weights(const ExceptionSet& set, const ActivationPlanes& planes,
@@ -34,12 +35,11 @@ class JobFinder {
   void find_errors(const ActivationPlanes& planes, const WeightUses& uses, JobErrors& errors);
   void deliver(JobErrors& errors);
 
-  std::vector<std::uint16_t> keys_;
-  std::vector<std::uint8_t> seen_;  // by key
-  std::vector<JobSet> jobs_of_;     // by key
-  std::vector<std::uint16_t> distinct_;
-  std::vector<std::uint16_t> marked_;                // keys that some job has
-  std::vector<std::uint8_t> is_marked_;              // by key
+  std::vector<std::uint8_t> marks_;  // by key: of one job
+  std::size_t bytes_ = 0, stride_ = 0;
+  std::vector<std::uint8_t> jobs_of_;  // [bytes_][stride_], by key: which jobs have it
+  std::vector<std::uint8_t> any_job_;  // by key: not 0 if any has
+  std::vector<std::uint16_t> marked_;  // keys that some job has
   std::vector<ExceptionSet::Exception> candidates_;  // of weights that are used
   std::vector<Span> spans_;                          // of the candidates
   std::size_t candidate_count_ = 0;

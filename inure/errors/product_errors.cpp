@@ -26,17 +26,18 @@ void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, i
   const std::int64_t last_pixel =
       ((g.height - 1) * g.stride + end) * row + ((g.width - 1) * g.stride + end) * g.group_channels;
   const bool vector = g.width == 1 && g.height == 1;
-  for (int m = 0; m < g.channels; ++m) {
-    // Of vectors a group's first block only: add_vector_product_errors does the others.
-    if (vector && m % g.out_per_group == g.lane_num) m += g.out_per_group - g.lane_num;
-    if (m == g.channels) break;
-    const TimingLanes::Lane& lane = lanes.of(g.lane(m));
-    const int before = m - g.lane_num;
-    for (int v = 0; v < g.vec_size; ++v) {
+  // Multiplier by multiplier: most channels have the same activations, whose exceptions stay near.
+  for (int v = 0; v < g.vec_size; ++v) {
+    if (!errs(lanes, v)) continue;
+    const int c = (channel_vectors(g) - 1) * g.vec_size + v;
+    for (int m = 0; m < g.channels; ++m) {
+      // Of vectors a group's first block only: add_vector_product_errors does the others.
+      if (vector && m % g.out_per_group == g.lane_num) m += g.out_per_group - g.lane_num;
+      if (m == g.channels) break;
+      const int before = m - g.lane_num;
       unsigned activations = 0, weights = 0;
       // A lane's channel before may be one of the padding: the same activations, weights of 0.
       const bool streamed = m + g.pad_offset >= g.lane_num;
-      const int c = (channel_vectors(g) - 1) * g.vec_size + v;
       if (streamed && c < g.group_channels) {
         const int group = std::max(before, 0) / g.out_per_group;
         activations = batch.plane(image, group)[last_pixel + c] ^ 128u;
@@ -47,7 +48,8 @@ void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, i
         activations |= batch.plane(image, m / g.out_per_group)[v] ^ 128u;
         weights |= static_cast<std::uint8_t>(batch.weight(m, v, 0, 0));
       }
-      sums[m] += static_cast<std::uint32_t>(lane.products[v]->delta(activations, weights));
+      sums[m] += static_cast<std::uint32_t>(
+          lanes.of(g.lane(m)).products[static_cast<std::size_t>(v)]->delta(activations, weights));
     }
   }
 }
@@ -60,10 +62,10 @@ void ProductErrors::plan(const BatchOperands& batch) {
     height_ = batch.height, width_ = batch.width;
     blocks_.clear();
     weights_version_ = 0;
-    for (int v = 0; v < g.vec_size; ++v) {
-      if (!errs(lanes_, v)) continue;
-      const std::vector<TapJob> jobs = tap_jobs(g, batch.groups(), v, height_, width_);
-      for (const OutputRange& range : OutputRange::split(g)) add_blocks(v, jobs, range);
+    for (const OutputRange& range : OutputRange::split(g)) {
+      for (int v = 0; v < g.vec_size; ++v) {
+        if (errs(lanes_, v)) add_blocks(v, range);
+      }
     }
   }
   if (weights_version_ == batch.weights_version) return;
@@ -79,8 +81,9 @@ void ProductErrors::plan(const BatchOperands& batch) {
   });
 }
 
-void ProductErrors::add_blocks(int multiplier, const std::vector<TapJob>& jobs,
-                               const OutputRange& range) {
+void ProductErrors::add_blocks(int multiplier, const OutputRange& range) {
+  const LaneGeometry& g = *batch_.geometry;
+  const std::vector<TapJob> jobs = tap_jobs(g, batch_.groups(), multiplier, height_, width_);
   const std::size_t blocks = (jobs.size() + WeightUses::kJobs - 1) / WeightUses::kJobs;
   for (std::size_t i = 0; i < blocks; ++i) {
     const auto first = jobs.begin() + static_cast<std::ptrdiff_t>(i * jobs.size() / blocks);
@@ -119,8 +122,10 @@ void ProductErrors::add_deltas(int image, std::uint32_t* sums) const {
     for (int c = 0; c < g.channels; ++c) sums[c] += deltas[c];
     return;
   }
-  for (std::size_t i = 0; i < blocks_.size(); ++i) {
-    errors_[i].apply(g, blocks_[i].range, image, sums);
+  for (std::size_t first = 0, last = 0; first < blocks_.size(); first = last) {
+    const OutputRange& range = blocks_[first].range;
+    while (last < blocks_.size() && blocks_[last].range.first == range.first) ++last;
+    JobErrors::apply({errors_.data() + first, last - first}, g, range, image, sums);
   }
 }
 

@@ -34,12 +34,12 @@ class ProductErrors {
   };
 
   void plan(const BatchOperands& batch);
-  void add_blocks(int multiplier, const std::vector<TapJob>& jobs, const OutputRange& range);
+  void add_blocks(int multiplier, const OutputRange& range);
 
   const TimingLanes& lanes_;
   std::string layer_;
-  BatchOperands batch_;  // without strips
-  std::vector<Block> blocks_;
+  BatchOperands batch_;                 // without strips
+  std::vector<Block> blocks_;           // by range
   std::vector<JobErrors> errors_;       // of the blocks
   std::vector<std::uint32_t> vectors_;  // the deltas of a fully connected stage, [images][channels]
   // What the blocks were made for.
