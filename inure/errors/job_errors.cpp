@@ -1,5 +1,6 @@
 #include "inure/errors/job_errors.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -20,6 +21,68 @@ std::size_t find_marked(std::span<const std::uint16_t> keys, const std::uint8_t*
     count += marks[keys[i]];
   }
   return count;
+}
+
+// The sums of the outputs around an input's position.
+class Surroundings {
+ public:
+  Surroundings(const LaneGeometry& g, const OutputRange& range, int rows, int columns,
+               std::uint32_t* sums)
+      : first_(sums + range.first), nowhere_(static_cast<std::size_t>(range.channels)) {
+    const int distances = range.distances(), sides = range.sides;
+    pixel_ = std::int64_t{g.channels};
+    row_ = g.width * pixel_;
+    for (int d = 0; d < distances; ++d) {
+      offsets_.push_back(address(-(d / sides * row_ + d % sides * pixel_)));
+    }
+    const auto mask = [](int at, int size) {
+      return at >= 0 && at < size ? ~std::uintptr_t{0} : std::uintptr_t{0};
+    };
+    for (int row = 0; row < rows; ++row) {
+      for (int d = 0; d < distances; ++d) rows_.push_back(mask(row - d / sides, g.height));
+    }
+    for (int column = 0; column < columns; ++column) {
+      for (int d = 0; d < distances; ++d) columns_.push_back(mask(column - d % sides, g.width));
+    }
+    outputs_.resize(offsets_.size());
+  }
+
+  // By distance: the first of an output's sums, or what may be written where there is no output.
+  std::uint32_t* const* of(int row, int column) {
+    const std::size_t count = offsets_.size();
+    find(rows_.data() + static_cast<std::size_t>(row) * count,
+         columns_.data() + static_cast<std::size_t>(column) * count, offsets_.data(), count,
+         reinterpret_cast<std::uintptr_t>(first_) + address(row * row_ + column * pixel_),
+         reinterpret_cast<std::uintptr_t>(nowhere_.data()), outputs_.data());
+    return outputs_.data();
+  }
+
+ private:
+  // Addresses are integers, and whether there is an output is a mask: the loop is all vectors.
+  static std::uintptr_t address(std::int64_t sums) {
+    return static_cast<std::uintptr_t>(sums * std::int64_t{sizeof(std::uint32_t)});
+  }
+  static void find(const std::uintptr_t* rows, const std::uintptr_t* columns,
+                   const std::uintptr_t* offsets, std::size_t count, std::uintptr_t here,
+                   std::uintptr_t nowhere, std::uint32_t** outputs);
+
+  std::uint32_t* first_;
+  std::vector<std::uint32_t> nowhere_;
+  std::int64_t pixel_, row_;  // in sums
+  std::vector<std::uintptr_t> offsets_;
+  std::vector<std::uintptr_t> rows_, columns_;  // [row][distance]: all ones where there is one
+  std::vector<std::uint32_t*> outputs_;
+};
+
+INURE_CLONES
+void Surroundings::find(const std::uintptr_t* rows, const std::uintptr_t* columns,
+                        const std::uintptr_t* offsets, std::size_t count, std::uintptr_t here,
+                        std::uintptr_t nowhere, std::uint32_t** outputs) {
+  for (std::size_t d = 0; d < count; ++d) {
+    const std::uintptr_t inside = rows[d] & columns[d];
+    outputs[d] =
+        reinterpret_cast<std::uint32_t*>(((here + offsets[d]) & inside) | (nowhere & ~inside));
+  }
 }
 
 }  // namespace
@@ -133,22 +196,16 @@ void JobErrors::apply(std::span<const JobErrors> all, const LaneGeometry& g,
   const std::size_t positions = all[0].positions_;
   const int channel_bits = range.channel_bits, columns = all[0].columns_;
   const std::uint32_t channel_mask = (1u << channel_bits) - 1;
-  std::vector<std::uint32_t> nowhere(static_cast<std::size_t>(range.channels));
-  std::vector<std::uint32_t*> at(static_cast<std::size_t>(range.distances()));
-  std::uint32_t* const* const to = at.data();
+  Surroundings around(g, range, static_cast<int>(positions) / columns, columns, sums);
   for (std::size_t i = 0; i < positions; ++i) {
-    const int row = static_cast<int>(i) / columns, column = static_cast<int>(i) % columns;
-    std::uint32_t** distance = at.data();
-    for (int y = row; y > row - range.sides; --y) {
-      for (int x = column; x > column - range.sides; --x) {
-        const bool inside = y >= 0 && y < g.height && x >= 0 && x < g.width;
-        *distance++ = inside ? sums + (std::int64_t{y} * g.width + x) * g.channels + range.first
-                             : nowhere.data();
-      }
-    }
+    const std::size_t position = image * positions + i;
+    const auto is_hit = [&](const JobErrors& e) { return !e.segments(position).empty(); };
+    if (std::none_of(all.begin(), all.end(), is_hit)) continue;
+    std::uint32_t* const* const to =
+        around.of(static_cast<int>(i) / columns, static_cast<int>(i) % columns);
     for (const JobErrors& errors : all) {
       const std::uint32_t* const words = errors.words_.data();
-      for (const std::uint32_t& segment : errors.segments(image * positions + i)) {
+      for (const std::uint32_t& segment : errors.segments(position)) {
         __builtin_prefetch(&words[(&segment)[kAhead]]);
         __builtin_prefetch(&words[(&segment)[kAhead] + 16]);
         const std::uint32_t* entry = words + segment + kHeader;
