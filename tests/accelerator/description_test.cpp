@@ -10,18 +10,10 @@
 #include "inure/accelerator/accelerator.hpp"
 #include "inure/accelerator/stage_files.hpp"
 #include "inure/base/error.hpp"
+#include "tests/common.hpp"
 
 namespace inure {
 namespace {
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
 
 void expect_one_line(const std::string& message, const std::string& part, const std::string& what) {
   EXPECT_NE(message.find(part), std::string::npos)
@@ -94,8 +86,6 @@ TEST(Description, ComesBackFromItsText) {
 class Stage {
  public:
   Stage() {
-    std::string name = (std::filesystem::temp_directory_path() / "inure_stage_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
     for (const auto& [key, value] : {std::pair{"w", 5},
                                      {"h", 4},
                                      {"c", 2},
@@ -120,9 +110,8 @@ class Stage {
     write("bias.bin", 6);
     write_keys();
   }
-  ~Stage() { std::filesystem::remove_all(folder_); }
 
-  const std::filesystem::path& folder() const { return folder_; }
+  const std::filesystem::path& folder() const { return folder_.path(); }
   void remove(const std::string& file) { std::filesystem::remove(folder_ / file); }
   void write(const std::string& file, int size) {
     std::string bytes(size, '\0');
@@ -149,7 +138,7 @@ class Stage {
     for (const auto& [key, value] : keys_) out << key << "=" << value << "\n";
   }
 
-  std::filesystem::path folder_;
+  const TemporaryFolder folder_;
   std::vector<std::pair<std::string, std::string>> keys_;
 };
 

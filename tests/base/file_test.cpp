@@ -11,34 +11,21 @@
 #include <vector>
 
 #include "inure/base/error.hpp"
+#include "tests/common.hpp"
 
 namespace inure {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
 class File : public testing::Test {
  protected:
-  File() : folder_(fs::path(testing::TempDir()) / ("inure_file_" + std::to_string(getpid()))) {
-    fs::create_directories(folder_);
-  }
-  ~File() override { fs::remove_all(folder_); }
-
   std::size_t entries() const {
     return static_cast<std::size_t>(
-        std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
+        std::distance(fs::directory_iterator(folder_.path()), fs::directory_iterator()));
   }
 
-  fs::path folder_;
+  const TemporaryFolder folder_;
 };
 
 TEST_F(File, ReadsWhatWasWritten) {
@@ -53,7 +40,7 @@ TEST_F(File, ReadsWhatWasWritten) {
 
 TEST_F(File, WritesWithoutAFolderInTheName) {
   const fs::path before = fs::current_path();
-  fs::current_path(folder_);
+  fs::current_path(folder_.path());
   write_file_atomically("plain.txt", "here");
   fs::current_path(before);
   EXPECT_EQ(read_file(folder_ / "plain.txt"), "here");
@@ -69,7 +56,7 @@ TEST_F(File, AWriteThatFailsLeavesTheOldFile) {
   const rlimit small{1000, before.rlim_max};
   setrlimit(RLIMIT_FSIZE, &small);
   const std::string message =
-      message_of([&] { write_file_atomically(path, std::string(5000, 'n')); });
+      error_of([&] { write_file_atomically(path, std::string(5000, 'n')); });
   setrlimit(RLIMIT_FSIZE, &before);
   signal(SIGXFSZ, handler);
   EXPECT_EQ(message, path.string() + ": cannot be written: File too large");
@@ -93,14 +80,14 @@ TEST_F(File, ThreadsThatWriteTheSameNameLeaveOneWholeFile) {
 
 TEST_F(File, RefusesInOneLineThatNamesTheFile) {
   const fs::path missing = folder_ / "nowhere" / "x";
-  EXPECT_EQ(message_of([&] { read_file(missing); }), missing.string() + ": no such file");
-  EXPECT_EQ(message_of([&] { read_file(folder_); }),
-            folder_.string() + ": is a folder, a file is needed");
+  EXPECT_EQ(error_of([&] { read_file(missing); }), missing.string() + ": no such file");
+  EXPECT_EQ(error_of([&] { read_file(folder_.path()); }),
+            folder_.path().string() + ": is a folder, a file is needed");
   EXPECT_EQ(
-      message_of([&] { write_file_atomically(missing, "x"); }),
+      error_of([&] { write_file_atomically(missing, "x"); }),
       missing.string() + ": the folder " + missing.parent_path().string() + " does not exist");
-  EXPECT_EQ(message_of([&] { write_file_atomically(folder_, "x"); }),
-            folder_.string() + ": is a folder, not a file");
+  EXPECT_EQ(error_of([&] { write_file_atomically(folder_.path(), "x"); }),
+            folder_.path().string() + ": is a folder, not a file");
 }
 
 TEST_F(File, WritesToADeviceInPlace) {

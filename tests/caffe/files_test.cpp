@@ -9,7 +9,7 @@
 
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
-#include "temporary_folder.hpp"
+#include "tests/common.hpp"
 
 namespace inure::caffe {
 namespace {

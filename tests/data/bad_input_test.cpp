@@ -164,7 +164,8 @@ std::vector<BadInput> bad_lmdbs() {
          for (int i = 0; i < 9; ++i) mean.add_data(1);
          caffe::write_mean(folder / "mean", mean);
          write_lmdb(folder / "set", {good});
-         read_layer(data_layer(folder / "set", 1, fmt::format("mean_file: '{}'", folder / "mean")));
+         read_layer(
+             data_layer(folder / "set", 1, "mean_file: '" + (folder / "mean").string() + "'"));
        }},
   };
 }
@@ -175,7 +176,7 @@ std::vector<BadInput> bad_lists() {
       folder.write("text.png", "no image");
       read_layer(parse_layer(fmt::format(
           "type: 'ImageData' top: 'd' image_data_param {{ source: '{}' root_folder: '{}' {} }}",
-          folder.write("list", content), folder / "", more)));
+          folder.write("list", content), folder.path().string() + "/", more)));
     };
   };
   return {
@@ -266,12 +267,7 @@ std::vector<BadInput> bad_conversions() {
 void check(const std::vector<BadInput>& table) {
   for (const auto& bad : table) {
     const TemporaryFolder folder;
-    std::string message = "(no error)";
-    try {
-      bad.use(folder);
-    } catch (const Error& error) {
-      message = error.what();
-    }
+    const std::string message = error_of([&] { bad.use(folder); });
     EXPECT_EQ(message.find('\n'), message.npos) << bad.name << ": " << message;
     EXPECT_FALSE(std::filesystem::exists(folder / "out")) << bad.name;
     for (const auto& piece : bad.expected) {

@@ -206,7 +206,7 @@ caffe::LayerParameter pixel_list(const TemporaryFolder& folder, int count, bool 
   return parse_layer(
       fmt::format("type: 'ImageData' top: 'data' top: 'label' image_data_param {{ source: '{}' "
                   "root_folder: '{}' batch_size: 4 is_color: false shuffle: {} }}",
-                  folder.write("list.txt", list), folder / "", shuffle));
+                  folder.write("list.txt", list), folder.path().string() + "/", shuffle));
 }
 
 TEST(ImageData, ShufflesEveryPassAnew) {

@@ -12,6 +12,7 @@
 #include "inure/caffe/files.hpp"
 #include "inure/data/lmdb.hpp"
 #include "inure/data/source.hpp"
+#include "tests/common.hpp"
 
 namespace inure::data {
 
@@ -19,30 +20,6 @@ inline const std::filesystem::path kShared = INURE_SHARED_DATA;
 
 #define SKIP_WITHOUT_SHARED_DATA() \
   if (!std::filesystem::exists(kShared)) GTEST_SKIP() << "no shared data at " << kShared
-
-// A folder that is there while a test runs.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    path_ = std::filesystem::temp_directory_path() /
-            ("inure-" + std::string(test->name()) + "-" + std::to_string(getpid()));
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::string write(const std::string& name, const std::string& content) const {
-    write_file_atomically(path_ / name, content);
-    return *this / name;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 // A raw record whose bytes tell where they are: different in every channel, row, column and record.
 inline caffe::Datum patterned_datum(int index, int channels, int height, int width) {

@@ -7,6 +7,7 @@
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
 #include "inure/base/random.hpp"
+#include "tests/common.hpp"
 
 namespace inure {
 namespace {
@@ -149,16 +150,6 @@ TEST(OperandTracer, ImagesFollowOneAnother) {
   EXPECT_EQ(sums_of(twice.trace()), sums);
 }
 
-template <typename Action>
-std::string error_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST(OperandTracer, RefusesWhatIsNotThere) {
   const Case& c = cases()[0];
   EXPECT_EQ(error_of([&] {
@@ -172,8 +163,7 @@ TEST(OperandTracer, RefusesWhatIsNotThere) {
 }
 
 TEST(OperandTraceFile, HoldsWhatWasWrittenAndRefusesDamage) {
-  std::string name = (std::filesystem::temp_directory_path() / "inure-trace-XXXXXX").string();
-  const std::filesystem::path folder = mkdtemp(name.data());
+  const TemporaryFolder folder;
   const auto path = folder / "t";
   const Case& c = cases()[2];
   OperandTracer tracer(c.spec, c.geometry, 2, {1'000'000, 1}, "by hand");
@@ -201,7 +191,6 @@ TEST(OperandTraceFile, HoldsWhatWasWrittenAndRefusesDamage) {
             path.string() + ": an operand trace of version 2; expected 1");
   write_file_atomically(path, "text");
   EXPECT_EQ(error_of([&] { read_operand_trace(path); }), path.string() + ": not an operand trace");
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "inure/base/error.hpp"
+#include "tests/common.hpp"
 
 namespace inure {
 namespace {
@@ -84,39 +85,36 @@ TEST(ProductLogic, ExceptionsAreThoseOfPlainEvaluation) {
   }
 }
 
-std::string error_of(const Case& c) {
-  try {
+std::string refusal(const Case& c) {
+  return error_of([&] {
     check_logic(c.logic, "x.profile");
     check_late_bits(c.logic, c.product, "x.profile, product 1");
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
+  });
 }
 
 TEST(ProductLogic, RefusesWhatIsNoLogic) {
   Case c(3);
-  ASSERT_EQ(error_of(c), "");
+  ASSERT_EQ(refusal(c), "");
   ASSERT_GT(c.logic.truth().size(), 2u);
   Case wrong = c;
   wrong.logic.set_back(7, 0);
-  EXPECT_EQ(error_of(wrong),
+  EXPECT_EQ(refusal(wrong),
             "x.profile: node 36 of the product logic reads the one 0 before it; expected 1 to 36");
   wrong.logic.set_back(7, 37);
-  EXPECT_EQ(error_of(wrong),
+  EXPECT_EQ(refusal(wrong),
             "x.profile: node 36 of the product logic reads the one 37 before it; expected 1 to 36");
   wrong = c;
   wrong.logic.add_back(1);
-  EXPECT_NE(error_of(wrong).find("expected three for each"), std::string::npos);
+  EXPECT_NE(refusal(wrong).find("expected three for each"), std::string::npos);
   wrong = c;
   wrong.product.add_captured(0);
-  EXPECT_NE(error_of(wrong).find("expected as many"), std::string::npos);
+  EXPECT_NE(refusal(wrong).find("expected as many"), std::string::npos);
   wrong = c;
   wrong.product.set_late_bit(1, wrong.product.late_bit(0));
-  EXPECT_NE(error_of(wrong).find("expected ascending ones below 16"), std::string::npos);
+  EXPECT_NE(refusal(wrong).find("expected ascending ones below 16"), std::string::npos);
   wrong = c;
   wrong.product.set_captured(0, kFirstNode + static_cast<std::uint32_t>(c.logic.truth().size()));
-  EXPECT_NE(error_of(wrong).find("of the product logic; expected one below"), std::string::npos);
+  EXPECT_NE(refusal(wrong).find("of the product logic; expected one below"), std::string::npos);
 }
 
 }  // namespace

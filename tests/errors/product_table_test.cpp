@@ -6,6 +6,7 @@
 
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
+#include "tests/common.hpp"
 
 namespace inure {
 namespace {
@@ -33,23 +34,9 @@ ProductTable small_table() {
   return table;
 }
 
-std::string error_of(const std::filesystem::path& path) {
-  try {
-    read_product_table(path);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
 class ProductTableFile : public testing::Test {
  protected:
-  ProductTableFile() {
-    std::string name = (std::filesystem::temp_directory_path() / "inure-errors-XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~ProductTableFile() override { std::filesystem::remove_all(folder_); }
-  std::filesystem::path folder_;
+  const TemporaryFolder folder_;
 };
 
 TEST_F(ProductTableFile, HoldsWhatWasWritten) {
@@ -88,21 +75,22 @@ TEST_F(ProductTableFile, RefusesDamage) {
   for (const std::size_t size : {std::size_t{0}, std::size_t{9}, std::size_t{40}, std::size_t{9000},
                                  whole.size() - 8, whole.size() - 1}) {
     write_file_atomically(path, whole.substr(0, size));
-    EXPECT_NE(error_of(path), "") << size;
+    EXPECT_NE(error_of([&] { read_product_table(path); }), "") << size;
   }
   for (const std::size_t at : {std::size_t{17}, std::size_t{3000}, whole.size() - 20}) {
     std::string flipped = whole;
     flipped[at] = static_cast<char>(flipped[at] ^ 4);
     write_file_atomically(path, flipped);
-    EXPECT_EQ(error_of(path),
+    EXPECT_EQ(error_of([&] { read_product_table(path); }),
               path.string() + ": a damaged product table: its checksum is wrong; make it anew");
   }
   std::string newer = whole;
   newer[8] = 2;
   write_file_atomically(path, newer);
-  EXPECT_EQ(error_of(path), path.string() + ": a product table of version 2; expected 1");
+  EXPECT_EQ(error_of([&] { read_product_table(path); }),
+            path.string() + ": a product table of version 2; expected 1");
   write_file_atomically(path, "text");
-  EXPECT_EQ(error_of(path), path.string() + ": not a product table");
+  EXPECT_EQ(error_of([&] { read_product_table(path); }), path.string() + ": not a product table");
 }
 
 }  // namespace

@@ -8,18 +8,14 @@
 
 #include "inure/base/error.hpp"
 #include "inure/errors/tree_draw.hpp"
+#include "tests/common.hpp"
 #include "tests/errors/made_up_tree.hpp"
 
 namespace inure {
 namespace {
 
-std::string error_of(const std::vector<std::uint32_t>& split) {
-  try {
-    ProductTree(split, "x");
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
+std::string refusal(const std::vector<std::uint32_t>& split) {
+  return error_of([&] { ProductTree(split, "x"); });
 }
 
 TEST(ProductTrees, TestWhatTheSchemaSays) {
@@ -52,12 +48,12 @@ TEST(ProductTrees, NumberTheirLeaves) {
 }
 
 TEST(ProductTrees, AreRefusedWithTheReason) {
-  EXPECT_EQ(error_of({0}), "");
-  EXPECT_EQ(error_of({}), "x: the tree of its classes is cut off after 0 nodes");
-  EXPECT_EQ(error_of({1}), "x: the tree of its classes is cut off after 1 nodes");
-  EXPECT_EQ(error_of({1, 0}), "x: the tree of its classes is cut off after 2 nodes");
-  EXPECT_EQ(error_of({1, 0, 0, 0}), "x: the tree of its classes ends before the last of 4 nodes");
-  EXPECT_EQ(error_of({85, 0, 0}), "x: test 84 in the tree of its classes; expected one below 84");
+  EXPECT_EQ(refusal({0}), "");
+  EXPECT_EQ(refusal({}), "x: the tree of its classes is cut off after 0 nodes");
+  EXPECT_EQ(refusal({1}), "x: the tree of its classes is cut off after 1 nodes");
+  EXPECT_EQ(refusal({1, 0}), "x: the tree of its classes is cut off after 2 nodes");
+  EXPECT_EQ(refusal({1, 0, 0, 0}), "x: the tree of its classes ends before the last of 4 nodes");
+  EXPECT_EQ(refusal({85, 0, 0}), "x: test 84 in the tree of its classes; expected one below 84");
 }
 
 // A random tree, some of whose leaves err always, often, now and then or never; all changes of

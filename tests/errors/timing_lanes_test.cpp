@@ -1,4 +1,5 @@
 #include "inure/errors/timing_lanes.hpp"
+#include "tests/common.hpp"
 
 #include <gtest/gtest.h>
 
@@ -12,8 +13,6 @@ namespace {
 class TimingLanesCaches : public testing::Test {
  protected:
   TimingLanesCaches() {
-    std::string name = (std::filesystem::temp_directory_path() / "inure-lanes-XXXXXX").string();
-    folder_ = mkdtemp(name.data());
     for (const char* file : {"a.profile", "b.profile"}) {
       TimingProfile profile;
       profile.set_design("by hand");
@@ -30,7 +29,6 @@ class TimingLanesCaches : public testing::Test {
       write_timing_profile(folder_ / file, profile);
     }
   }
-  ~TimingLanesCaches() override { std::filesystem::remove_all(folder_); }
 
   TimingDescription description(const char* file, double clock_mhz) const {
     TimingDescription timing;
@@ -39,7 +37,7 @@ class TimingLanesCaches : public testing::Test {
     return timing;
   }
 
-  std::filesystem::path folder_;
+  const TemporaryFolder folder_;
 };
 
 constexpr double kSlow = 1e6 / 9800, kFast = 1e6 / 9500;

@@ -12,6 +12,7 @@
 #include "inure/base/parallel.hpp"
 #include "inure/errors/product_tree.hpp"
 #include "inure/errors/sum_class.hpp"
+#include "tests/common.hpp"
 #include "tests/errors/made_up_tree.hpp"
 
 namespace inure {
@@ -53,20 +54,10 @@ TimingProfile small_profile(bool negative_activations = true) {
 
 class TimingProfiles : public testing::Test {
  protected:
-  TimingProfiles() {
-    std::string name = (std::filesystem::temp_directory_path() / "inure-errors-XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~TimingProfiles() override { std::filesystem::remove_all(folder_); }
-
-  std::string error_of(const std::function<void()>& work) {
-    try {
-      work();
-    } catch (const Error& error) {
-      const std::string text = error.what(), folder = folder_.string() + "/";
-      return text.starts_with(folder) ? text.substr(folder.size()) : text;
-    }
-    return "";
+  // What is wrong with a file of the folder, its path less the folder's.
+  std::string refusal(const std::function<void()>& action) {
+    const std::string text = error_of(action), folder = folder_.path().string() + "/";
+    return text.starts_with(folder) ? text.substr(folder.size()) : text;
   }
 
   // What reading a profile says that was changed like this.
@@ -74,13 +65,13 @@ class TimingProfiles : public testing::Test {
     TimingProfile profile = small_profile();
     change(profile);
     write_file_atomically(folder_ / "p", profile.SerializeAsString());
-    const std::string message = error_of([&] { read_timing_profile(folder_ / "p"); });
-    EXPECT_EQ(message, error_of([&] { write_timing_profile(folder_ / "p", profile); }));
+    const std::string message = refusal([&] { read_timing_profile(folder_ / "p"); });
+    EXPECT_EQ(message, refusal([&] { write_timing_profile(folder_ / "p", profile); }));
     EXPECT_EQ(message.find('\n'), std::string::npos);
     return message;
   }
 
-  std::filesystem::path folder_;
+  const TemporaryFolder folder_;
 };
 
 TEST_F(TimingProfiles, AreReadAsTheyWereWritten) {
@@ -94,13 +85,13 @@ TEST_F(TimingProfiles, AreReadAsTheyWereWritten) {
 
 TEST_F(TimingProfiles, AreRefusedWithTheReason) {
   write_file_atomically(folder_ / "text.txt", "design: 3\n");
-  EXPECT_EQ(error_of([&] { read_timing_profile(folder_ / "text.txt"); }).substr(0, 13),
+  EXPECT_EQ(refusal([&] { read_timing_profile(folder_ / "text.txt"); }).substr(0, 13),
             "text.txt:1:9:");
   write_file_atomically(folder_ / "junk", "design: \"by hand\"\n");
-  EXPECT_EQ(error_of([&] { read_timing_profile(folder_ / "junk"); }).substr(0, 28),
+  EXPECT_EQ(refusal([&] { read_timing_profile(folder_ / "junk"); }).substr(0, 28),
             "junk: not a timing profile, ");
   write_file_atomically(folder_ / "junk", "");
-  EXPECT_EQ(error_of([&] { read_timing_profile(folder_ / "junk"); }).substr(0, 26),
+  EXPECT_EQ(refusal([&] { read_timing_profile(folder_ / "junk"); }).substr(0, 26),
             "junk: not a timing profile");
   EXPECT_EQ(
       error_after([](TimingProfile& p) { p.mutable_clock(0)->mutable_product(1)->clear_split(); }),
@@ -156,7 +147,7 @@ TEST_F(TimingProfiles, FindTheirClocks) {
   const TimingProfile profile = small_profile();
   EXPECT_EQ(find_clock(profile, 9800), 0);
   EXPECT_EQ(find_clock(profile, 9509), 1);
-  EXPECT_EQ(error_of([&] { find_clock(profile, 9511); }),
+  EXPECT_EQ(refusal([&] { find_clock(profile, 9511); }),
             "timing profile of by hand: no clock of 9511 ps (1.0514 f_STA); it has 9800 ps (1.0204 "
             "f_STA), 9500 ps (1.0526 f_STA)");
 }
@@ -265,7 +256,7 @@ TEST_F(TimingProfiles, ExpandCertainErrorsAndRefuseTooMany) {
 
   product.Clear();
   add_leaf(product, 1, {{5, 1}});
-  EXPECT_EQ(error_of([&] { expand_products(profile, 0, 1, 1'000'000); }),
+  EXPECT_EQ(refusal([&] { expand_products(profile, 0, 1, 1'000'000); }),
             "timing profile of by hand: multiplier 1 at 9800 ps has more than 1000000 wrong "
             "products; choose a longer clock period");
 }

@@ -4,6 +4,7 @@
 #include "inure/accelerator/accelerator.hpp"
 #include "inure/network/calibration.hpp"
 #include "inure/network/placement.hpp"
+#include "tests/common.hpp"
 
 // Networks on accelerators, for tests.
 namespace inure::test {
@@ -87,14 +88,4 @@ inline std::vector<std::vector<float>> weight_gradients(const Network& net) {
   }
   return gradients;
 }
-
-inline std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
-
 }  // namespace inure::test

@@ -4,19 +4,15 @@
 
 #include "inure/base/error.hpp"
 #include "inure/pipecnn/pipecnn.hpp"
+#include "tests/common.hpp"
 
 namespace inure {
 namespace {
 
-std::string error_of(const std::string& text) {
+std::string refusal(const std::string& text) {
   Registry registry;
   pipecnn::register_kinds(registry);
-  try {
-    registry.make(parse_description(text, "test"));
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no error)";
+  return error_of([&] { registry.make(parse_description(text, "test")); });
 }
 
 std::string flip(const std::string& fields) { return "errors { bit_flip { " + fields + " } }"; }
@@ -51,7 +47,7 @@ TEST(PipecnnDescription, RefusesImpossibleOnesWithTheReason) {
       {stuck("lane: 0 multiplier: 0 bit: 0 value: 2"), "value 2 does not exist"},
   };
   for (const auto& [text, part] : table) {
-    const std::string message = error_of(text);
+    const std::string message = refusal(text);
     EXPECT_NE(message.find(part), std::string::npos) << text << "\n  gave " << message;
     EXPECT_EQ(message.find('\n'), std::string::npos) << text << " gave " << message;
   }

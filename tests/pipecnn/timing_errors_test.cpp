@@ -12,6 +12,7 @@
 #include "inure/errors/timing_lanes.hpp"
 #include "inure/pipecnn/pipecnn.hpp"
 #include "inure/pipecnn/simulator.hpp"
+#include "tests/common.hpp"
 #include "tests/errors/made_up_tree.hpp"
 #include "tests/pipecnn/random_stage.hpp"
 
@@ -79,12 +80,6 @@ TimingProfile random_profile(unsigned seed, int vec_size, const Rates& rates) {
 // Profiles in a folder of their own.
 class TimingErrors : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("inure_timing_errors_" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   std::string write(const std::string& name, unsigned seed, int vec_size, const Rates& rates) {
     const fs::path file = folder_ / name;
     write_timing_profile(file, random_profile(seed, vec_size, rates));
@@ -125,7 +120,7 @@ class TimingErrors : public testing::Test {
     return changed;
   }
 
-  fs::path folder_;
+  const TemporaryFolder folder_;
 };
 
 TEST_F(TimingErrors, ProductsEqualReference) {

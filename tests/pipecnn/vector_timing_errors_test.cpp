@@ -13,6 +13,7 @@
 #include "inure/base/parallel.hpp"
 #include "inure/errors/timing_profile.hpp"
 #include "inure/pipecnn/pipecnn.hpp"
+#include "tests/common.hpp"
 #include "tests/errors/made_up_tree.hpp"
 #include "tests/pipecnn/random_stage.hpp"
 
@@ -28,14 +29,7 @@ struct Shape {
 
 class VectorTimingErrors : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("inure_vector_errors_" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override {
-    fs::remove_all(folder_);
-    set_threads(0);
-  }
+  void TearDown() override { set_threads(0); }
 
   // Appends the tree of an operand (b_before, b, a_before, a) and of those after it: with `rate`
   // where all are small, -16 to 15; elsewhere where the lower four bits of all are 1.
@@ -132,7 +126,7 @@ class VectorTimingErrors : public testing::Test {
     EXPECT_NE(run(*registry.make(exact), one).output->values, expected) << "nothing was wrong";
   }
 
-  fs::path folder_;
+  const TemporaryFolder folder_;
 };
 
 constexpr Shape kShapes[] = {

@@ -117,7 +117,7 @@ class SweepProgram : public testing::Test {
     return found;
   }
 
-  Folder folder_;
+  TemporaryFolder folder_;
   std::string solver_, device_, weights_;
 };
 

@@ -3,7 +3,7 @@
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
 #include "lane.hpp"
-#include "scratch.hpp"
+#include "tests/common.hpp"
 
 namespace inure::timing {
 namespace {
@@ -40,21 +40,21 @@ endmodule
 class Characterizations : public testing::Test {
  protected:
   Characterization small(const std::string& verilog, const std::string& top = "small") {
-    write_file_atomically(scratch_.path / "small.v", verilog);
+    write_file_atomically(scratch_ / "small.v", verilog);
     Characterization what;
-    what.design = {scratch_.path / "small.v", top, {}};
-    what.cache = scratch_.path / "cache";
+    what.design = {scratch_ / "small.v", top, {}};
+    what.cache = scratch_ / "cache";
     what.effort = 0.01;
     return what;
   }
   std::string refusal(const std::string& verilog, const std::string& top = "small") {
     const std::string message = error_of([&] { make_circuits(small(verilog, top)); });
     EXPECT_EQ(message.find('\n'), std::string::npos);
-    const std::string folder = scratch_.path.string() + "/";
+    const std::string folder = scratch_.path().string() + "/";
     return message.starts_with(folder) ? message.substr(folder.size()) : message;
   }
 
-  Scratch scratch_;
+  TemporaryFolder scratch_;
 };
 
 TEST_F(Characterizations, MakeOneProfileForEachSeed) {
@@ -75,9 +75,9 @@ TEST_F(Characterizations, MakeOneProfileForEachSeed) {
   EXPECT_EQ(periods[0], slowest);
   EXPECT_NEAR(periods[2], slowest / 1.06, 1);
 
-  what.cache = scratch_.path / "cache";
+  what.cache = scratch_ / "cache";
   const TimingProfile profile = fit_profile(what, circuits[0], periods, "by a test");
-  write_timing_profile(scratch_.path / "a.profile", profile);  // which checks it
+  write_timing_profile(scratch_ / "a.profile", profile);  // which checks it
   EXPECT_EQ(profile.design(), "lane.v: lane PIPELINE=3 VEC_SIZE=4");
   EXPECT_EQ(profile.made_by(profile.made_by_size() - 1), "by a test");
   EXPECT_EQ(static_cast<int>(profile.critical_ps()), circuits[0].timing.critical_ps);
@@ -121,14 +121,13 @@ TEST_F(Characterizations, TakeAUsersDesignAndChooseItsClocks) {
   EXPECT_LE(periods.size(), 10u);
   EXPECT_LT(periods[0], circuits[0].timing.critical_ps);
   const TimingProfile profile = fit_profile(what, circuits[0], periods, "by a test");
-  write_timing_profile(scratch_.path / "a.txt", profile);
+  write_timing_profile(scratch_ / "a.txt", profile);
   const ClockProfile& last = profile.clock(profile.clock_size() - 1);
   EXPECT_GT(last.product(0).rate() + last.sum().rate() + last.accumulator().rate(), 0.03);
 
-  const std::vector<int> of_tables =
-      write_tables(what, circuits[0], periods, scratch_.path / "tables");
+  const std::vector<int> of_tables = write_tables(what, circuits[0], periods, scratch_ / "tables");
   ASSERT_FALSE(of_tables.empty());
-  const ProductTable table = read_product_table(scratch_.path / "tables" / "product_0.table");
+  const ProductTable table = read_product_table(scratch_ / "tables" / "product_0.table");
   EXPECT_FALSE(table.negative_activations);
   ASSERT_EQ(table.clocks.size(), of_tables.size());
   EXPECT_EQ(table.clocks.back().period_ps, of_tables.back());

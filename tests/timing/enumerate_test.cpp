@@ -6,7 +6,7 @@
 #include "inure/base/random.hpp"
 #include "inure/timing/sta.hpp"
 #include "lane.hpp"
-#include "scratch.hpp"
+#include "tests/common.hpp"
 
 namespace inure::timing {
 namespace {
@@ -33,7 +33,7 @@ class EnumeratedLane : public LaneTest {
     return found;
   }
 
-  Scratch cache_;
+  TemporaryFolder cache_;
 };
 
 // The tables of the four multipliers against the exact simulator, on random operands.
@@ -51,7 +51,7 @@ TEST_P(EnumeratedLane, TablesAreWhatTheSimulatorCaptures) {
   }
   std::vector<ProductTable> tables;
   for (int element = 0; element < kVecSize; ++element) {
-    tables.push_back(enumerate_products(netlist_, multiplier(element), what, cache_.path).table);
+    tables.push_back(enumerate_products(netlist_, multiplier(element), what, cache_.path()).table);
   }
   const char* text = std::getenv("INURE_TIMING_VECTORS");  // the long run by hand
   const int cycles = text ? std::atoi(text) : 4000;
@@ -96,7 +96,7 @@ TEST_P(EnumeratedLane, TablesMissNoChange) {
       const std::uint32_t pair = philox({i, negative, 0, 0}, philox_key(1))[0] % 65536;
       what.weight_pairs.push_back(static_cast<int>(pair));
     }
-    const auto table = enumerate_products(netlist_, multiplier(3), what, cache_.path).table;
+    const auto table = enumerate_products(netlist_, multiplier(3), what, cache_.path()).table;
     const MultiplierStep step(netlist_, multiplier(3), what.periods_ps);
     MultiplierStep::Run run(step);
     for (const int pair : what.weight_pairs) {
@@ -145,9 +145,9 @@ TEST_P(Enumerations, AreKeptAndGoOnWhereTheyWere) {
   for (int i = 0; i < 5000; ++i) what.weight_pairs.push_back(i * 13);
   const std::vector<int> first_periods = what.periods_ps;
   set_threads(1);
-  const auto first = enumerate_products(netlist_, multiplier(3), what, cache_.path);
+  const auto first = enumerate_products(netlist_, multiplier(3), what, cache_.path());
   EXPECT_FALSE(first.cached);
-  EXPECT_TRUE(enumerate_products(netlist_, multiplier(3), what, cache_.path).cached);
+  EXPECT_TRUE(enumerate_products(netlist_, multiplier(3), what, cache_.path()).cached);
   EXPECT_GT(first.table.rate(0), 0);
   EXPECT_GT(first.table.rate(1), first.table.rate(0));
   const std::string bytes = read_file(first.file);
@@ -156,7 +156,7 @@ TEST_P(Enumerations, AreKeptAndGoOnWhereTheyWere) {
   // Where the table cannot be written, its parts stay; what they say is believed.
   std::filesystem::remove(first.file);
   std::filesystem::create_directory(first.file);
-  EXPECT_THROW(enumerate_products(netlist_, multiplier(3), what, cache_.path), Error);
+  EXPECT_THROW(enumerate_products(netlist_, multiplier(3), what, cache_.path()), Error);
   std::filesystem::remove(first.file);
   const std::filesystem::path part = first.file.string() + ".part4096";
   ProductTable changed = read_product_table(part);
@@ -164,7 +164,7 @@ TEST_P(Enumerations, AreKeptAndGoOnWhereTheyWere) {
   write_product_table(part, changed);
   const std::filesystem::path damaged = first.file.string() + ".part0";
   write_file_atomically(damaged, "half a par");
-  ProductTable resumed = enumerate_products(netlist_, multiplier(3), what, cache_.path).table;
+  ProductTable resumed = enumerate_products(netlist_, multiplier(3), what, cache_.path()).table;
   --resumed.clocks[1].exceptions.back().delta;
   EXPECT_EQ(resumed.clocks, first.table.clocks);
   EXPECT_EQ(resumed.enumerated, first.table.enumerated);
@@ -172,21 +172,21 @@ TEST_P(Enumerations, AreKeptAndGoOnWhereTheyWere) {
   EXPECT_FALSE(std::filesystem::exists(damaged));
 
   std::filesystem::remove(first.file);
-  enumerate_products(netlist_, multiplier(3), what, cache_.path);
+  enumerate_products(netlist_, multiplier(3), what, cache_.path());
   EXPECT_EQ(read_file(first.file), bytes);  // on all threads as on one
 
   what.weight_pairs = {65536};
-  EXPECT_EQ(error_of([&] { enumerate_products(netlist_, multiplier(3), what, cache_.path); }),
+  EXPECT_EQ(error_of([&] { enumerate_products(netlist_, multiplier(3), what, cache_.path()); }),
             "product table: weight pair 65536; expected 0 to 65535");
   what.periods_ps.clear();
-  EXPECT_EQ(error_of([&] { enumerate_products(netlist_, multiplier(3), what, cache_.path); }),
+  EXPECT_EQ(error_of([&] { enumerate_products(netlist_, multiplier(3), what, cache_.path()); }),
             "product table: no clock period is given; expected some");
   what.periods_ps = first_periods;
   Multiplier crossed = multiplier(3);
   std::swap(crossed.product[0], crossed.product[15]);
   what.weight_pairs = {0};
   EXPECT_EQ(
-      error_of([&] { enumerate_products(netlist_, crossed, what, cache_.path); }).substr(0, 36),
+      error_of([&] { enumerate_products(netlist_, crossed, what, cache_.path()); }).substr(0, 36),
       "multiplier: its registers settle at ");
 }
 

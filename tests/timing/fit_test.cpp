@@ -11,7 +11,7 @@
 #include "inure/timing/enumerate.hpp"
 #include "inure/timing/sta.hpp"
 #include "lane.hpp"
-#include "scratch.hpp"
+#include "tests/common.hpp"
 
 namespace inure::timing {
 namespace {
@@ -107,8 +107,8 @@ TEST_P(FittedLane, LogicIsExact) {
   ASSERT_TRUE(logic);
   Enumeration some{"a test", periods, true, {}};
   for (int i = 0; i < 16; ++i) some.weight_pairs.push_back((i * 7919 + 66 * 256 + 190) % 65536);
-  const Scratch scratch;
-  const ProductTable table = enumerate_products(netlist_, multiplier, some, scratch.path).table;
+  const TemporaryFolder scratch;
+  const ProductTable table = enumerate_products(netlist_, multiplier, some, scratch.path()).table;
   const RandomStream unused(0, RandomPurpose::kErrors, 0, 0);
   for (std::size_t p = 0; p < periods.size(); ++p) {
     SCOPED_TRACE(fmt::format("{} ps, {} late bits", periods[p], profiles[p].late_bit_size()));

@@ -6,7 +6,7 @@
 #include "inure/timing/nextpnr.hpp"
 #include "inure/timing/sdf.hpp"
 #include "lane.hpp"
-#include "scratch.hpp"
+#include "tests/common.hpp"
 
 namespace inure::timing {
 namespace {
@@ -14,8 +14,8 @@ namespace {
 using Json = nlohmann::json;
 
 TEST(Sdf, ReadsWiresArcsAndSetups) {
-  Scratch scratch;
-  write_file_atomically(scratch.path / "a.sdf", R"sdf((DELAYFILE (SDFVERSION "3.0 (x)")
+  TemporaryFolder scratch;
+  write_file_atomically(scratch / "a.sdf", R"sdf((DELAYFILE (SDFVERSION "3.0 (x)")
  (TIMESCALE 1ns)
  (CELL (CELLTYPE "top") (INSTANCE)
   (DELAY (ABSOLUTE (INTERCONNECT a\/b\[1\]/Y u1/A (0.1:0.2:0.25) (0.3::0.31)))))
@@ -28,7 +28,7 @@ TEST(Sdf, ReadsWiresArcsAndSetups) {
   (TIMINGCHECK (HOLD (posedge D) (posedge CLK) (0.9))
    (SETUP (posedge D) (posedge CLK) (0.111:0.111:0.111))
    (SETUPHOLD (negedge D) (posedge CLK) (0.222) (0.1))))))sdf");
-  const Sdf sdf = read_sdf(scratch.path / "a.sdf");
+  const Sdf sdf = read_sdf(scratch / "a.sdf");
   EXPECT_EQ(sdf.wires.at("u1/A").rise, 250);
   EXPECT_EQ(sdf.wires.at("u1/A").fall, 310);
   const Sdf::Path* path = sdf.cells.at("u1").find_path("A", "Y");
@@ -42,8 +42,8 @@ TEST(Sdf, ReadsWiresArcsAndSetups) {
 }
 
 TEST(Sdf, NamesTheLineOfAnError) {
-  Scratch scratch;
-  const auto path = scratch.path / "a.sdf";
+  TemporaryFolder scratch;
+  const auto path = scratch / "a.sdf";
   write_file_atomically(path, "(DELAYFILE\n (CELL (INSTANCE u)\n  (DELAY (INCREMENT))))");
   EXPECT_EQ(error_of([&] { read_sdf(path); }), path.string() + ":3: expected ABSOLUTE delays");
   for (const char* text : {"", "(", "(DELAYFILE",
@@ -69,15 +69,14 @@ class Refusal : public testing::Test {
     }
   }
   std::string import() {
-    write_file_atomically(scratch_.path / "placed.json", json_.dump());
-    return error_of(
-        [&] { read_nextpnr(scratch_.path / "placed.json", flow_.sdf, flow_.synthesis); });
+    write_file_atomically(scratch_ / "placed.json", json_.dump());
+    return error_of([&] { read_nextpnr(scratch_ / "placed.json", flow_.sdf, flow_.synthesis); });
   }
   std::string expected(const std::string& what) const {
-    return (scratch_.path / "placed.json").string() + ": " + what;
+    return (scratch_ / "placed.json").string() + ": " + what;
   }
 
-  Scratch scratch_;
+  TemporaryFolder scratch_;
   Ice40Flow flow_;
   Json json_;
   std::string name_;
@@ -113,8 +112,8 @@ TEST_F(Refusal, WhatTimingDoesNotModel) {
 TEST_F(Refusal, MissingDelaysAndClockSkew) {
   const std::string sdf = read_file(flow_.sdf);
   const auto with_sdf = [&](const std::string& text) {
-    write_file_atomically(scratch_.path / "changed.sdf", text);
-    flow_.sdf = scratch_.path / "changed.sdf";
+    write_file_atomically(scratch_ / "changed.sdf", text);
+    flow_.sdf = scratch_ / "changed.sdf";
     return import();
   };
   const auto replaced = [&](const std::string& what, const std::string& by) {
@@ -155,25 +154,24 @@ TEST(Flow, RefusesANetlistThatIsNotWhatTheToolTimed) {
 
 TEST(Flow, ToolsErrorIsOneLine) {
   SKIP_WITHOUT_ICE40_TOOLS();
-  Scratch scratch;
-  write_file_atomically(scratch.path / "bad.v", "module lane(input clk); wire a = ; endmodule\n");
+  TemporaryFolder scratch;
+  write_file_atomically(scratch / "bad.v", "module lane(input clk); wire a = ; endmodule\n");
   const std::string error = error_of([&] {
-    run_ice40_flow({scratch.path / "bad.v", "lane", {}}, 1, scratch.path / "cache");
+    run_ice40_flow({scratch / "bad.v", "lane", {}}, 1, scratch / "cache");
   });
   EXPECT_EQ(error.rfind("yosys: ended with 1: design.v:1: ERROR: syntax error", 0), 0u) << error;
   EXPECT_EQ(error.find('\n'), std::string::npos);
   EXPECT_EQ(error_of([&] {
-              run_ice40_flow({scratch.path / "bad.v", "a; b", {}}, 1, scratch.path);
+              run_ice40_flow({scratch / "bad.v", "a; b", {}}, 1, scratch.path());
             }),
             "design: the top module 'a; b' is not a plain Verilog identifier");
 }
 
 TEST(Flow, MissingToolIsNamedWithItsPackage) {
-  Scratch scratch;
+  TemporaryFolder scratch;
   const std::string path = std::getenv("PATH");
-  setenv("PATH", scratch.path.c_str(), 1);
-  const std::string error =
-      error_of([&] { run_ice40_flow(lane_design(2), 1, scratch.path / "cache"); });
+  setenv("PATH", scratch.path().c_str(), 1);
+  const std::string error = error_of([&] { run_ice40_flow(lane_design(2), 1, scratch / "cache"); });
   setenv("PATH", path.c_str(), 1);
   EXPECT_EQ(error, "yosys: program not found; install the package yosys");
 }

@@ -9,7 +9,7 @@
 #include "inure/timing/lane_stage.hpp"
 #include "inure/timing/sta.hpp"
 #include "lane.hpp"
-#include "scratch.hpp"
+#include "tests/common.hpp"
 
 namespace inure::timing {
 namespace {
@@ -105,13 +105,13 @@ class Gates : public LaneTest {
     write_timing_profile(file(), profile);
   }
 
-  std::string file() const { return (folder_.path / "lane.profile").string(); }
+  std::string file() const { return (folder_ / "lane.profile").string(); }
   std::string timing(double clock, const std::string& more = "") const {
     return fmt::format("errors {{ timing {{ profile: \"{}\" relative_clock: {} {} }} }} ", file(),
                        clock, more);
   }
 
-  Scratch folder_;
+  TemporaryFolder folder_;
   int critical_ = 0;
 };
 

@@ -8,7 +8,7 @@
 #include "inure/base/parallel.hpp"
 #include "inure/timing/sta.hpp"
 #include "lane.hpp"
-#include "scratch.hpp"
+#include "tests/common.hpp"
 
 namespace inure::timing {
 namespace {

@@ -4,7 +4,7 @@
 #include "inure/errors/operand_trace.hpp"
 #include "inure/timing/sta.hpp"
 #include "lane.hpp"
-#include "scratch.hpp"
+#include "tests/common.hpp"
 
 namespace inure::timing {
 namespace {

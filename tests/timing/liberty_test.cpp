@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "inure/base/file.hpp"
-#include "scratch.hpp"
+#include "tests/common.hpp"
 
 namespace inure::timing {
 namespace {
@@ -29,8 +29,8 @@ TEST(Liberty, FunctionsBecomeTruthTables) {
 }
 
 TEST(Liberty, RegistersAndWhatIsNotSupported) {
-  Scratch scratch;
-  const auto path = scratch.path / "cells.lib";
+  TemporaryFolder scratch;
+  const auto path = scratch / "cells.lib";
   write_file_atomically(path, R"lib(/* cells */ library(small) {
     lu_table_template(t) { index_1 ("1.0, 2.0"); }
     cell (INV) { area : 1; pin(A) { direction : input; }

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "inure/timing/sta.hpp"
-#include "scratch.hpp"
+#include "tests/common.hpp"
 
 namespace inure::timing {
 namespace {

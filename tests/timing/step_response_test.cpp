@@ -9,7 +9,7 @@
 #include "inure/timing/late_bound.hpp"
 #include "inure/timing/simulator.hpp"
 #include "inure/timing/step_simulator.hpp"
-#include "scratch.hpp"
+#include "tests/common.hpp"
 
 namespace inure::timing {
 namespace {

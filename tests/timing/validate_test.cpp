@@ -8,7 +8,7 @@
 #include "inure/timing/enumerate.hpp"
 #include "inure/timing/sta.hpp"
 #include "lane.hpp"
-#include "scratch.hpp"
+#include "tests/common.hpp"
 
 namespace inure::timing {
 namespace {
@@ -151,11 +151,11 @@ TEST_P(ValidatedTables, ForeseeEveryProduct) {
   for (const double clock : clocks) {
     what.periods_ps.push_back(static_cast<int>(critical / clock));
   }
-  Scratch cache;
+  TemporaryFolder cache;
   std::vector<ProductTable> tables;
   for (int i = 0; i < kVecSize; ++i) {
     tables.push_back(
-        enumerate_products(netlist_, lane_multiplier(netlist_, kVecSize, i), what, cache.path)
+        enumerate_products(netlist_, lane_multiplier(netlist_, kVecSize, i), what, cache.path())
             .table);
   }
   std::int64_t wrong = 0;

@@ -8,7 +8,7 @@
 #include "inure/timing/process.hpp"
 #include "inure/timing/sta.hpp"
 #include "lane.hpp"
-#include "scratch.hpp"
+#include "tests/common.hpp"
 
 namespace inure::timing {
 namespace {
@@ -74,21 +74,22 @@ TEST_P(AgainstVerilog, LatchedValuesAreTheSame) {
   const int cycles = long_run ? std::atoi(long_run) : GetParam().fpga ? 100 : 15;
   int errors = 0;
   const int critical = analyse(netlist_).critical_ps;
-  Scratch scratch;
-  write_file_atomically(scratch.path / "model.v", verilog_model(netlist_, "in.txt", "out.txt"));
-  ASSERT_EQ(run_program({"iverilog", "-o", "model", "model.v"}, scratch.path, "log", "iverilog"), 0)
-      << read_file(scratch.path / "log");
+  TemporaryFolder scratch;
+  write_file_atomically(scratch / "model.v", verilog_model(netlist_, "in.txt", "out.txt"));
+  ASSERT_EQ(run_program({"iverilog", "-o", "model", "model.v"}, scratch.path(), "log", "iverilog"),
+            0)
+      << read_file(scratch / "log");
   for (const double part : kPeriods) {
     const int period = static_cast<int>(part * critical);
     std::string stimulus;
     const Latched run = simulate(netlist_, period, cycles, stimulus);
     stimulus += stimulus.substr(0, stimulus.find('\n') + 1);  // for the last edge
-    write_file_atomically(scratch.path / "in.txt", stimulus);
+    write_file_atomically(scratch / "in.txt", stimulus);
     ASSERT_EQ(run_program({"vvp", "-n", "model", fmt::format("+cycles={}", cycles),
                            fmt::format("+period={}", period)},
-                          scratch.path, "log", "iverilog"),
+                          scratch.path(), "log", "iverilog"),
               0);
-    std::istringstream response(read_file(scratch.path / "out.txt"));
+    std::istringstream response(read_file(scratch / "out.txt"));
     int differences = 0;
     for (const std::string& captured : run.captured) {
       std::string line;

@@ -63,7 +63,7 @@ TEST(LearningRate, SaysWhatIsMissing) {
             "solver: lr_policy \"cosine\" is not known; there are fixed, step, exp, inv, "
             "multistep, poly, "
             "sigmoid");
-  EXPECT_EQ(message("lr_policy: 'fixed'"), "(no error)");
+  EXPECT_EQ(message("lr_policy: 'fixed'"), "");
 }
 
 }  // namespace

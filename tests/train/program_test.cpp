@@ -22,7 +22,7 @@ double seconds_since(Clock::time_point start) {
 // The program in a process of its own, with its output in two files.
 class Program {
  public:
-  Program(const Folder& folder, Arguments arguments) : folder_(folder) {
+  Program(const TemporaryFolder& folder, Arguments arguments) : folder_(folder) {
     arguments.insert(arguments.begin(), INURE_PROGRAM);
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -63,7 +63,7 @@ class Program {
   }
 
  private:
-  const Folder& folder_;
+  const TemporaryFolder& folder_;
   pid_t process_;
 };
 
@@ -80,14 +80,14 @@ class ProgramTest : public ::testing::Test {
     return read_file(folder_ / fmt::format("{}_iter_{}.caffemodel", run, iteration));
   }
   void remove_snapshots(const std::string& run) {
-    for (const auto& entry : std::filesystem::directory_iterator(folder_.string())) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path().string())) {
       if (entry.path().filename().string().starts_with(run + "_iter_")) {
         std::filesystem::remove(entry.path());
       }
     }
   }
 
-  Folder folder_;
+  TemporaryFolder folder_;
   std::string lmdb_ = write_lmdb(folder_);
   std::string net_ = folder_.write("net.prototxt", tiny_net(lmdb_));
 };
@@ -125,7 +125,7 @@ TEST_F(ProgramTest, ResumesAfterEveryKill) {
   ASSERT_EQ(program.wait(), 0) << program.errors();
   EXPECT_EQ(model("killed", kIterations), expected);
   EXPECT_GE(resumed, 5) << "the kills came too early to test anything";
-  for (const auto& entry : std::filesystem::directory_iterator(folder_.string())) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path().string())) {
     EXPECT_EQ(entry.path().string().find(".tmp-"), std::string::npos) << entry.path();
   }
 }
@@ -203,7 +203,7 @@ TEST_F(ProgramTest, TimesEveryLayer) {
 TEST_F(ProgramTest, RefusesBadInputInOneLine) {
   const std::string good = solver("a", 30);
   ASSERT_EQ(Program(folder_, {"train", "--solver", good}).wait(), 0);
-  const std::string in = folder_.string() + "/";
+  const std::string in = folder_.path().string() + "/";
   const std::string weights = in + "a_iter_30.caffemodel", state = in + "a_iter_30.solverstate";
   const std::string wide_net = folder_.write("wide.prototxt", tiny_net(lmdb_, 9));
   const std::string wide = folder_.write("w_solver.prototxt", tiny_solver(wide_net, in + "w"));
@@ -231,7 +231,9 @@ TEST_F(ProgramTest, RefusesBadInputInOneLine) {
       {{"train", "--solver", good, "--seed", "abc"}, 2, "--seed"},
       {{"time", "--model", net_, "--phase", "BOTH"}, 2, "--phase"},
       {{"train", "--solver", in + "none.prototxt"}, 1, in + "none.prototxt: no such file"},
-      {{"train", "--solver", folder_.string()}, 1, folder_.string() + ": is a folder"},
+      {{"train", "--solver", folder_.path().string()},
+       1,
+       folder_.path().string() + ": is a folder"},
       {{"train", "--solver", net_}, 1, net_},
       {{"train", "--solver", adam}, 1, "solver: type \"Adam\" is not available"},
       {{"train", "--solver", good, "--snapshot", in + "none"}, 1, in + "none: no such file"},

@@ -25,7 +25,7 @@ Snapshot make_snapshot(int iteration) {
 }
 
 TEST(Snapshot, ReadsWhatItWrote) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string prefix = (folder / "net").string();
   const Snapshot written = make_snapshot(12);
   const auto path = write_snapshot(prefix, written);
@@ -47,7 +47,7 @@ TEST(Snapshot, ReadsWhatItWrote) {
 
 // Caffe knows only its own fields and must find them as it wrote them itself.
 TEST(Snapshot, HasCaffesFields) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto path = write_snapshot((folder / "net").string(), make_snapshot(12));
   const caffe::SolverState state = caffe::read_solver_state(path);
   EXPECT_EQ(state.iter(), 12);
@@ -58,7 +58,7 @@ TEST(Snapshot, HasCaffesFields) {
 }
 
 TEST(Snapshot, FindsTheLatestThatIsWhole) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string prefix = (folder / "net").string();
   EXPECT_FALSE(find_latest_snapshot(prefix).has_value());
   EXPECT_FALSE(find_latest_snapshot((folder / "missing" / "net").string()).has_value());
@@ -72,7 +72,7 @@ TEST(Snapshot, FindsTheLatestThatIsWhole) {
 }
 
 TEST(Snapshot, MovesWithItsWeights) {
-  const Folder folder, other;
+  const TemporaryFolder folder, other;
   write_snapshot((folder / "net").string(), make_snapshot(9));
   for (const char* name : {"net_iter_9.solverstate", "net_iter_9.caffemodel"}) {
     std::filesystem::rename(folder / name, other / name);
@@ -86,7 +86,7 @@ TEST(Snapshot, MovesWithItsWeights) {
 }
 
 TEST(Snapshot, RemovesWhatADeadProcessLeft) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const pid_t child = fork();
   if (child == 0) _exit(0);
   waitpid(child, nullptr, 0);

@@ -84,11 +84,11 @@ TEST(Solver, CountsTestNets) {
 }
 
 TEST(Solver, NamesSnapshotsAfterItsFile) {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto plain = folder.write("my_solver.prototxt", "base_lr: 1 net: 'n'");
   EXPECT_EQ(read_solver(plain).snapshot_prefix(), (folder / "my_solver").string());
   const auto in_folder = folder.write(
-      "other.prototxt", fmt::format("net: 'n' snapshot_prefix: '{}'", folder.string()));
+      "other.prototxt", fmt::format("net: 'n' snapshot_prefix: '{}'", folder.path().string()));
   EXPECT_EQ(read_solver(in_folder).snapshot_prefix(), (folder / "other").string());
 }
 

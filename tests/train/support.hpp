@@ -12,31 +12,12 @@
 #include "inure/base/random.hpp"
 #include "inure/caffe/caffe.pb.h"
 #include "inure/data/lmdb.hpp"
+#include "tests/common.hpp"
 
 namespace inure {
 
-// A folder of its own for a test, removed afterwards.
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "inure_train_XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  std::string write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name) << text;
-    return (path_ / name).string();
-  }
-  std::string string() const { return path_.string(); }
-
- private:
-  std::filesystem::path path_;
-};
-
 // 40 small grey images of four classes in an LMDB.
-inline std::string write_lmdb(const Folder& folder) {
+inline std::string write_lmdb(const TemporaryFolder& folder) {
   const std::string path = (folder / "lmdb").string();
   data::LmdbWriter writer(path);
   RandomStream random(5, RandomPurpose::kShuffle, 0, 0);
@@ -97,17 +78,6 @@ inline std::string tiny_solver(const std::string& net, const std::string& prefix
       "max_iter: {} display: 10 average_loss: 7 test_iter: 3 test_interval: 15 snapshot: 10\n"
       "iter_size: 2 clip_gradients: 2 random_seed: 3 solver_mode: CPU\n",
       net, prefix, max_iter);
-}
-
-// The whole message of the Error that `action` throws.
-template <typename Action>
-std::string error_of(Action action) {
-  try {
-    action();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "(no error)";
 }
 
 }  // namespace inure

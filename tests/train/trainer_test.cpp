@@ -43,7 +43,7 @@ class TrainerTest : public ::testing::Test {
     return state.SerializeAsString();
   }
 
-  Folder folder_;
+  TemporaryFolder folder_;
   std::string lmdb_ = write_lmdb(folder_);
   std::string net_ = folder_.write("net.prototxt", tiny_net(lmdb_));
 };
