@@ -1,11 +1,12 @@
 #include "inure/timing/late_bound.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
 #include <unordered_map>
 #include <vector>
+
+#include "inure/timing/step_response.hpp"
 
 namespace inure::timing {
 namespace {
@@ -22,16 +23,17 @@ class Builder {
       : netlist_(netlist),
         max_nodes_(max_nodes),
         graph_(static_cast<int>(launching.size())),
+        windows_(change_windows(netlist, launching)),
         nets_(index(netlist.net_count())) {
     for (std::size_t i = 0; i < launching.size(); ++i) {
       const Register& what = netlist.registers()[index(launching[i])];
       Net& net = nets_[index(what.q)];
       net.launch = static_cast<int>(i);
       net.clock_to_q = what.clock_to_q;
-      net.first = std::min(what.clock_to_q.rise, what.clock_to_q.fall);
-      net.last = what.clock_to_q.longer();
     }
-    for (std::size_t g = 0; g < netlist.gates().size(); ++g) add_gate(static_cast<int>(g));
+    for (std::size_t g = 0; g < netlist.gates().size(); ++g) {
+      nets_[index(netlist.gates()[g].output)].gate = static_cast<int>(g);
+    }
   }
 
   int late(int net, int time);  // may the net have another value than its settled one, from then on
@@ -41,12 +43,10 @@ class Builder {
   struct Net {
     int gate = kNoGate, launch = -1;
     Edges clock_to_q;
-    int first = 0, last = 0;  // nothing changes before and after
     int settled = -1;
     std::unordered_map<int, int> late;  // by time
   };
 
-  void add_gate(int g);
   int settled(int net);
   int late_pin(const Pin& pin, int time);
   int late_launch(const Net& net, int time);
@@ -58,22 +58,9 @@ class Builder {
   const Netlist& netlist_;
   const int max_nodes_;
   LogicGraph graph_;
+  const std::vector<ChangeWindow> windows_;
   std::vector<Net> nets_;
 };
-
-void Builder::add_gate(int g) {
-  const Gate& gate = netlist_.gates()[index(g)];
-  Net& out = nets_[index(gate.output)];
-  out.gate = g;
-  if (gate.pin_count == 0) return;
-  out.first = std::numeric_limits<int>::max();
-  for (const Pin& pin : netlist_.pins(gate)) {
-    const Net& in = nets_[index(pin.net)];
-    const int rise = pin.delay(true), fall = pin.delay(false);
-    out.first = std::min(out.first, in.first + std::min(rise, fall));
-    out.last = std::max(out.last, in.last + std::max(rise, fall));
-  }
-}
 
 int Builder::settled(int id) {
   Net& net = nets_[index(id)];
@@ -115,8 +102,9 @@ int Builder::varies(std::uint64_t truth, std::span<const int> settled, std::span
 
 int Builder::late(int id, int time) {
   Net& net = nets_[index(id)];
-  if (time != kBefore && time >= net.last) return 0;
-  if (time < net.first) time = kBefore;
+  const auto [first, last] = windows_[index(id)];
+  if (time != kBefore && time >= last) return 0;
+  if (time < first) time = kBefore;
   if (net.gate == kNoGate) return late_launch(net, time);
   if (graph_.size() > max_nodes_) return 1;
   const auto known = net.late.find(time);

@@ -23,6 +23,7 @@ class Builder {
         max_nodes_(max_nodes),
         nets_(index(netlist.net_count())),
         graph_(2 * static_cast<int>(launching.size())),
+        windows_(change_windows(netlist, launching)),
         launching_(static_cast<int>(launching.size())) {
     for (std::size_t i = 0; i < launching.size(); ++i) {
       const Register& what = netlist.registers()[index(launching[i])];
@@ -30,14 +31,11 @@ class Builder {
       net.gate = kNoGate;
       net.launch = static_cast<int>(i);
       net.clock_to_q = what.clock_to_q;
-      net.first = std::min(what.clock_to_q.rise, what.clock_to_q.fall);
-      net.last = what.clock_to_q.longer();
     }
     for (std::size_t g = 0; g < netlist.gates().size(); ++g) {
       nets_[index(netlist.gates()[g].output)].gate = static_cast<int>(g);
     }
     for (const int r : capturing) find_cone(netlist.registers()[index(r)].d);
-    find_arrivals();
   }
 
   const StepPaths& paths() const { return paths_; }
@@ -49,26 +47,26 @@ class Builder {
     int gate = kUnknown, launch = -1;
     Edges clock_to_q;
     bool in_cone = false;
-    int first = 0, last = 0;              // nothing changes before and after
     std::vector<int> times;               // when it may change; only where it was asked for
     std::unordered_map<int, int> values;  // by time
   };
 
   void find_cone(int end);
-  void find_arrivals();
   const std::vector<int>& change_times(int net);
   int over_window(int net, int from, int to, bool any);
-  int launched(const Net& net, int time);
+  int launched(int net, int time);
 
   const Netlist& netlist_;
   const int max_nodes_;
   std::vector<Net> nets_;
   LogicGraph graph_;
+  const std::vector<ChangeWindow> windows_;
   const int launching_;
   StepPaths paths_;
 };
 
 void Builder::find_cone(int end) {
+  paths_.longest_ps = std::max(paths_.longest_ps, windows_[index(end)].last);
   std::vector<int> open = {end};
   while (!open.empty()) {
     Net& net = nets_[index(open.back())];
@@ -83,23 +81,8 @@ void Builder::find_cone(int end) {
     if (net.gate == kNoGate) continue;
     for (const Pin& pin : netlist_.pins(netlist_.gates()[index(net.gate)])) {
       open.push_back(pin.net);
+      paths_.edges_differ |= pin.delay(true) != pin.delay(false);
     }
-  }
-}
-
-void Builder::find_arrivals() {
-  for (const Gate& gate : netlist_.gates()) {
-    Net& out = nets_[index(gate.output)];
-    if (!out.in_cone || gate.pin_count == 0) continue;
-    out.first = std::numeric_limits<int>::max();
-    for (const Pin& pin : netlist_.pins(gate)) {
-      const Net& in = nets_[index(pin.net)];
-      const int rise = pin.delay(true), fall = pin.delay(false);
-      out.first = std::min(out.first, in.first + std::min(rise, fall));
-      out.last = std::max(out.last, in.last + std::max(rise, fall));
-      paths_.edges_differ |= rise != fall;
-    }
-    paths_.longest_ps = std::max(paths_.longest_ps, out.last);
   }
 }
 
@@ -121,10 +104,12 @@ const std::vector<int>& Builder::change_times(int id) {
   return net.times;
 }
 
-int Builder::launched(const Net& net, int time) {
+int Builder::launched(int id, int time) {
+  const Net& net = nets_[index(id)];
+  const auto [first, last] = windows_[index(id)];
   const int before = graph_.input(net.launch), now = graph_.input(launching_ + net.launch);
-  if (time < net.first) return before;
-  if (time >= net.last) return now;
+  if (time < first) return before;
+  if (time >= last) return now;
   // Between: only the faster edge has come.
   return net.clock_to_q.rise < net.clock_to_q.fall ? graph_.make_or(before, now)
                                                    : graph_.make_and(before, now);
@@ -143,9 +128,10 @@ int Builder::over_window(int net, int from, int to, bool any) {
 
 int Builder::value(int id, int time) {
   Net& net = nets_[index(id)];
-  if (net.gate == kNoGate) return launched(net, time);
-  if (time < net.first) time = kBefore;
-  if (time > net.last) time = net.last;
+  if (net.gate == kNoGate) return launched(id, time);
+  const auto [first, last] = windows_[index(id)];
+  if (time < first) time = kBefore;
+  if (time > last) time = last;
   const auto known = net.values.find(time);
   if (known != net.values.end()) return known->second;
   const Gate& gate = netlist_.gates()[index(net.gate)];
@@ -180,6 +166,26 @@ void check_periods(int longest, std::span<const int> periods) {
 }
 
 }  // namespace
+
+std::vector<ChangeWindow> change_windows(const Netlist& netlist, std::span<const int> launching) {
+  std::vector<ChangeWindow> windows(index(netlist.net_count()));
+  for (const int r : launching) {
+    const auto& [rise, fall] = netlist.registers()[index(r)].clock_to_q;
+    windows[index(netlist.registers()[index(r)].q)] = {std::min(rise, fall), std::max(rise, fall)};
+  }
+  for (const Gate& gate : netlist.gates()) {
+    if (gate.pin_count == 0) continue;
+    ChangeWindow& out = windows[index(gate.output)];
+    out.first = std::numeric_limits<int>::max();
+    for (const Pin& pin : netlist.pins(gate)) {
+      const ChangeWindow& in = windows[index(pin.net)];
+      const int rise = pin.delay(true), fall = pin.delay(false);
+      out.first = std::min(out.first, in.first + std::min(rise, fall));
+      out.last = std::max(out.last, in.last + std::max(rise, fall));
+    }
+  }
+  return windows;
+}
 
 StepPaths check_step(const Netlist& netlist, std::span<const int> launching,
                      std::span<const int> capturing, std::span<const int> periods_ps) {

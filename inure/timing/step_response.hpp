@@ -38,6 +38,13 @@ StepResponse step_response(const Netlist& netlist, std::span<const int> launchin
                            std::span<const int> capturing, std::span<const int> periods_ps,
                            int max_nodes = 1'000'000);
 
+// When a net may change after the clock edge: not before `first`, no more from `last` on. Times in
+// ps; by net. Nets that no launching register leads to have 0 and the delays since.
+struct ChangeWindow {
+  int first = 0, last = 0;
+};
+std::vector<ChangeWindow> change_windows(const Netlist& netlist, std::span<const int> launching);
+
 // The paths from launching to capturing registers. Throws Error as step_response does.
 struct StepPaths {
   int longest_ps = 0;  // from the clock edge, setup included; by the slower edge of every pin
