@@ -30,7 +30,7 @@ struct Scan {
 constexpr Scan kScanHx8k = {100, 64}, kScanOsu018 = {150, 20};
 constexpr double kFirstErrors = 1e-5, kCollapse = 0.1, kFastestClock = 1.9;
 constexpr int kFewestClocks = 8, kMostClocks = 10;
-constexpr int kProfileVersion = 4;  // of the fit: results of others in the cache are not taken
+constexpr int kProfileVersion = 5;  // of the fit: results of others in the cache are not taken
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
@@ -98,6 +98,11 @@ Circuit make_circuit(const Characterization& what, int seed) {
   circuit.vec_size = vec_size_of(circuit.netlist, what.design);
   check_sums(circuit.netlist, circuit.vec_size, circuit.timing.critical_ps);
   check_products(circuit, what.design);
+  for (const OperandTrace& trace : what.traces) {
+    if (trace.vec_size == circuit.vec_size) continue;
+    fail("trace of layer {}: of {} multipliers; the lane of {} has {}", trace.layer, trace.vec_size,
+         what.design.verilog.string(), circuit.vec_size);
+  }
   return circuit;
 }
 
@@ -281,7 +286,7 @@ void add_sums(const Characterization& what, const Circuit& circuit, TimingProfil
     const int c = static_cast<int>(i);
     fits[index(c)] =
         fit_sums(circuit.netlist, circuit.vec_size, static_cast<int>(profile.clock(c).period_ps()),
-                 what.negative_activations, cycles);
+                 what.negative_activations, cycles, what.traces);
   });
   for (int c = 0; c < profile.clock_size(); ++c) {
     ClockProfile& clock = *profile.mutable_clock(c);

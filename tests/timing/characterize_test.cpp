@@ -125,6 +125,24 @@ TEST_F(Characterizations, TakeAUsersDesignAndChooseItsClocks) {
   const ClockProfile& last = profile.clock(profile.clock_size() - 1);
   EXPECT_GT(last.product(0).rate() + last.sum().rate() + last.accumulator().rate(), 0.03);
 
+  // Traces take the place of synthetic operands: with zeros nothing is ever late.
+  OperandTrace zeros;
+  zeros.vec_size = 1;
+  zeros.layer = "zeros";
+  zeros.activations.resize(2000), zeros.weights.resize(2000), zeros.first.resize(2000);
+  for (std::size_t i = 0; i < 2000; i += 50) zeros.first[i] = 1;
+  what.traces = {zeros};
+  const TimingProfile of_zeros = fit_profile(what, circuits[0], periods, "by a test");
+  for (const ClockProfile& clock : of_zeros.clock()) {
+    EXPECT_FALSE(clock.has_sum() || clock.has_accumulator());
+    EXPECT_EQ(clock.product(0).rate(), 0);
+  }
+  what.traces[0].vec_size = 4;
+  EXPECT_EQ(error_of([&] { make_circuits(what); }),
+            fmt::format("trace of layer zeros: of 4 multipliers; the lane of {} has 1",
+                        what.design.verilog.string()));
+  what.traces.clear();
+
   const std::vector<int> of_tables = write_tables(what, circuits[0], periods, scratch_ / "tables");
   ASSERT_FALSE(of_tables.empty());
   const ProductTable table = read_product_table(scratch_ / "tables" / "product_0.table");
