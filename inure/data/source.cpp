@@ -59,11 +59,6 @@ void PrefetchingSource::seek(std::int64_t batch) {
   next_ = batch;
 }
 
-bool is_data_layer(const caffe::LayerParameter& layer) {
-  const auto& type = layer.type();
-  return type == "Data" || type == "ImageData" || type == "Input" || type == "DummyData";
-}
-
 std::unique_ptr<Source> make_source(const caffe::LayerParameter& layer, caffe::Phase phase,
                                     std::uint64_t seed) {
   const std::string where = fmt::format("layer '{}'", layer.name());

@@ -30,7 +30,6 @@ class Source {
 // For layers of type Data, ImageData, Input and DummyData. Data and ImageData read ahead, in order,
 // on a thread of their own. Relative paths are taken from the working directory, as Caffe does.
 // Throws Error that names the layer and the file.
-bool is_data_layer(const caffe::LayerParameter& layer);
 std::unique_ptr<Source> make_source(const caffe::LayerParameter& layer, caffe::Phase phase,
                                     std::uint64_t seed);
 

@@ -58,12 +58,6 @@ int FractionCalibrator::best_fraction(int headroom) const {
   return kLowest + static_cast<int>(best - squared_error_.begin()) - headroom;
 }
 
-int FractionCalibrator::covering_fraction() const {
-  int f = kHighest;
-  while (f > kLowest && std::ldexp(largest_, f) > 127.5f) --f;
-  return f;
-}
-
 double FractionCalibrator::relative_error(int fraction) const {
   if (squares_ == 0) return 0;
   return std::sqrt(squared_error_[std::clamp(fraction, kLowest, kHighest) - kLowest] / squares_);

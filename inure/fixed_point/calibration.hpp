@@ -18,8 +18,6 @@ class FractionCalibrator {
   // The fraction with the least squared error, lowered by `headroom` bits (room for values that
   // an erring or a retrained network makes larger). 7 where only zeros were seen.
   int best_fraction(int headroom = 0) const;
-  // The largest fraction at which nothing seen is clipped.
-  int covering_fraction() const;
   // sqrt(sum of squared errors / sum of squares) at a fraction: the relative error of the format.
   double relative_error(int fraction) const;
 

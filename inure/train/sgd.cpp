@@ -67,10 +67,6 @@ void update_chunk(const Factors& f, const float* gradient, float* history, float
 
 }  // namespace
 
-double gradient_norm(const std::vector<std::shared_ptr<Parameter>>& parameters) {
-  return norm(parameters, cut(parameters));
-}
-
 void update_parameters(const SgdRule& rule, float rate,
                        const std::vector<std::shared_ptr<Parameter>>& parameters,
                        const std::vector<at::Tensor>& histories) {

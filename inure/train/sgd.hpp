@@ -21,9 +21,6 @@ struct SgdRule {
   int iter_size = 1;         // the gradients are sums over so many passes
 };
 
-// The L2 norm of all gradients together, summed in a fixed order in double.
-double gradient_norm(const std::vector<std::shared_ptr<Parameter>>& parameters);
-
 // One update. histories: one for each parameter, of its shape. Counts the version of each parameter
 // that changes; one with lr_mult 0 is left alone. The result does not depend on the number of
 // threads.
