@@ -94,6 +94,12 @@ module lane #(
       end
     end
   endgenerate
+
+  generate  // there is no such module: tools refuse any other PIPELINE
+    if (PIPELINE < 2 || PIPELINE > 4) begin : check
+      PIPELINE_must_be_2_3_or_4 refused ();
+    end
+  endgenerate
 endmodule
 
 // The sum of COUNT signed products of 16 bits, by halves.

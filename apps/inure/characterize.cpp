@@ -174,10 +174,11 @@ void add_characterize_command(CLI::App& app) {
       ->type_name("NAME=N");
   command->add_option("--seeds", options->seeds, "Of the placement (hx8k): a profile for each")
       ->delimiter(',')
+      ->check(kNotNegative)
       ->capture_default_str()
       ->type_name("N,...");
   command->add_option("--target-ps", options->target_ps, "What the mapping aims at (osu018)")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str()
       ->type_name("PS");
   command

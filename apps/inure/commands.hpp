@@ -32,6 +32,22 @@ void add_sweep_command(CLI::App& app);
 // What --seed said, before or behind the name of the subcommand.
 std::optional<std::uint64_t> global_seed(const CLI::App& app);
 
+// Of an option's number. (CLI11's own name the largest double where they refuse.)
+inline const CLI::Validator kPositive(
+    [](std::string& text) {
+      double value = 0;
+      const bool fits = CLI::detail::lexical_cast(text, value) && value > 0;
+      return fits ? "" : text + " is no number above 0";
+    },
+    "POSITIVE");
+inline const CLI::Validator kNotNegative(
+    [](std::string& text) {
+      double value = 0;
+      const bool fits = CLI::detail::lexical_cast(text, value) && value >= 0;
+      return fits ? "" : text + " is no number from 0 on";
+    },
+    "NONNEGATIVE");
+
 // Options that several subcommands share.
 struct NetOptions {
   std::string model, accelerator, synthetic, gpu;

@@ -58,7 +58,7 @@ int run(int argc, char** argv) {
   std::uint64_t seed = 0;
   app.add_option("--threads", thread_count,
                  "Threads to compute with; 0: one for each processor. Results do not depend on it")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kNotNegative)
       ->type_name("N");
   app.add_option("--seed", seed, "Of all random numbers: fillers, dropout, crops, errors")
       ->type_name("N");

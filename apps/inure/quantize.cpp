@@ -94,7 +94,7 @@ void add_quantize_command(CLI::App& app) {
       ->required()
       ->type_name("FILE");
   command->add_option("--iterations", options->iterations, "Batches to look at")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str()
       ->type_name("N");
   command

@@ -6,12 +6,19 @@
 namespace inure::app {
 namespace {
 
-// Signals know no context: the flag that the handler sets is the program's one global.
-std::atomic<bool> stop_requested = false;
+// Signals know no context: what the handler reads and sets are the program's only globals.
+std::atomic<bool> stop_requested = false, end_at_once = false;
 static_assert(std::atomic<bool>::is_always_lock_free);
+
+void end_now() {
+  constexpr char kText[] = "\nInterrupted; what is done is kept. To go on: the same command\n";
+  [[maybe_unused]] const auto written = write(STDERR_FILENO, kText, sizeof kText - 1);
+  _exit(kInterrupted);
+}
 
 void request_stop(int) {
   if (stop_requested.exchange(true)) _exit(kInterrupted);
+  if (end_at_once) end_now();
 }
 
 }  // namespace
@@ -24,5 +31,12 @@ const std::atomic<bool>& stop_on_signals() {
   sigaction(SIGTERM, &action, nullptr);
   return stop_requested;
 }
+
+EndOnSignals::EndOnSignals() {
+  end_at_once = true;
+  if (stop_requested) end_now();
+}
+
+EndOnSignals::~EndOnSignals() { end_at_once = false; }
 
 }  // namespace inure::app

@@ -10,4 +10,14 @@ inline constexpr int kInterrupted = 130;  // the exit code, as shells say it of 
 // once.
 const std::atomic<bool>& stop_on_signals();
 
+// While there is one of these, the first signal ends the program at once too, as does one that came
+// before: for work that looks at no flag and has nothing to lose.
+class EndOnSignals {
+ public:
+  EndOnSignals();
+  ~EndOnSignals();
+  EndOnSignals(const EndOnSignals&) = delete;
+  EndOnSignals& operator=(const EndOnSignals&) = delete;
+};
+
 }  // namespace inure::app

@@ -9,6 +9,7 @@
 #include "inure/base/file.hpp"
 #include "inure/base/progress.hpp"
 #include "inure/caffe/files.hpp"
+#include "inure/errors/timing_profile.hpp"
 #include "inure/network/blas.hpp"
 #include "inure/network/placement.hpp"
 #include "inure/study/clocks.hpp"
@@ -33,6 +34,22 @@ struct Options : NetOptions {
   bool no_retraining = false, chain = false;
 };
 
+// What placing the network would find only after the sweep has begun.
+void check_lanes(const AcceleratorDescription& description, const std::string& file) {
+  const TimingDescription& timing = description.errors().timing();
+  for (const std::string& profile : timing.profile()) {
+    const std::uint32_t vec_size = read_timing_profile(profile).vec_size();
+    if (vec_size == description.vec_size()) continue;
+    fail("{}: vec_size is {}; the lane of {} has {} multipliers", file, description.vec_size(),
+         profile, vec_size);
+  }
+  for (const std::string& tables : timing.tables()) {
+    const fs::path table = fs::path(tables) / "product_0.table";
+    if (!fs::exists(table))
+      fail("{}: no such file; make it with characterize --tables", table.string());
+  }
+}
+
 // The description with the profiles that the command line names, if it does.
 AcceleratorDescription read_with_profiles(const std::string& file, const Options& options) {
   AcceleratorDescription description = read_description(file);
@@ -45,6 +62,7 @@ AcceleratorDescription read_with_profiles(const std::string& file, const Options
   if (timing.profile_size() == 0) {
     fail("{}: errors.timing names no profile; name one there or with --profile", file);
   }
+  check_lanes(description, file);
   return description;
 }
 
@@ -235,7 +253,10 @@ class Runner {
         control ? fmt::format("retraining without errors, seed {}", point.seed)
                 : fmt::format("retraining at {:.4f}, seed {}", point.clock, point.seed),
         solver.max_iter());
-    return Trainer(solver, train, {&progress}).run(&stop_);
+    std::optional<EndOnSignals> loading(std::in_place);
+    Trainer trainer(solver, train, {&progress});
+    loading.reset();
+    return trainer.run(&stop_);
   }
 
   std::optional<double> test(const SweepPoint& point, const AcceleratorDescription& description,
@@ -246,7 +267,10 @@ class Runner {
     Feed feed(caffe::TEST, point.seed, options_.synthetic_data());
     Network network(net, caffe::TEST, point.seed, feed.opener());
     for (const std::string& file : weights) network.load(caffe::read_model(file), file);
-    network.place(std::make_shared<Placement>(network, description, *kinds_));
+    {
+      const EndOnSignals loading;  // errors take up to minutes to make ready
+      network.place(std::make_shared<Placement>(network, description, *kinds_));
+    }
     const int iterations = test_iterations(feed);
     Progress progress("testing " + point.name(), "images", iterations * feed.batch_size());
     const auto step = [&](int, const std::vector<Score>&) {
@@ -364,18 +388,18 @@ void add_how_to_run(CLI::App& command, Options& options) {
           "Relative to f_STA: 1.00,1.05 or FIRST:LAST:STEP; by default 1 and the profiles' above")
       ->type_name("LIST");
   command.add_option("--seeds", options.seeds, "Runs at each clock, with seeds from --seed (1) on")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str()
       ->type_name("N");
   command
       .add_option("--retrain-iterations", options.retrain_iterations,
                   "In place of the solver's max_iter; the steps of its learning rate move along")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->type_name("N");
   command
       .add_option("--test-iterations", options.test_iterations,
                   "Batches of a test; by default the whole set")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->type_name("N");
   command.add_option("--score", options.score, "The network's output that is its accuracy")
       ->capture_default_str()

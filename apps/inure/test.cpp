@@ -55,7 +55,7 @@ void add_test_command(CLI::App& app) {
   add_model_options(*command, *options);
   add_execution_options(*command, *options);
   command->add_option("--iterations", options->iterations, "Batches to run")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str()
       ->type_name("N");
   command->footer(

@@ -133,7 +133,7 @@ void add_time_command(CLI::App& app) {
   add_model_options(*command, *options);
   add_execution_options(*command, *options);
   command->add_option("--iterations", options->iterations, "Passes to average over")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str()
       ->type_name("N");
   command->add_option("--phase", options->phase, "Of the network")

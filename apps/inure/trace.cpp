@@ -135,22 +135,22 @@ void add_trace_command(CLI::App& app) {
       ->type_name("N");
   command->add_option("--images", options->images, "Images to run")
       ->required()
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->type_name("N");
   command->add_option("--first-image", options->first_image, "Where in the data to begin")
-      ->check(CLI::NonNegativeNumber)
+      ->check(kNotNegative)
       ->capture_default_str()
       ->type_name("N");
   command
       ->add_option("--max-steps", options->max_steps,
                    "Cycles to write at most, of each lane; ends after a whole output")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str()
       ->type_name("N");
   command
       ->add_option("--every-row", options->every_row,
                    "Of the rows of outputs write each Nth only: more images in as many steps")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->capture_default_str()
       ->type_name("N");
   command->add_flag("--train-data", options->train_data,

@@ -54,9 +54,8 @@ void train(const Options& options, std::optional<std::uint64_t> seed) {
     json.emplace(options.log_json, !train_options.snapshot.empty());
     observers.push_back(&*json);
   }
-  const std::atomic<bool>& stop = stop_on_signals();
   Trainer trainer(solver, train_options, observers);
-  if (trainer.run(&stop)) return;
+  if (trainer.run(&stop_on_signals())) return;
   fmt::print("To go on: the same command with --snapshot {}\n",
              snapshot_path(solver.snapshot_prefix(), trainer.iteration()).string());
   std::fflush(stdout);
@@ -78,7 +77,7 @@ void add_train_command(CLI::App& app) {
       ->type_name("FILE");
   add_execution_options(*command, *options);
   command->add_option("--iterations", options->iterations, "In place of the solver's max_iter")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->type_name("N");
   command
       ->add_option("--log-json", options->log_json,

@@ -158,8 +158,14 @@ LaneModel make_model(const TimingProfile& profile, int clock,
   return model;
 }
 
-std::vector<int> chosen_clocks(const TimingProfile& profile, double relative) {
-  if (relative > 0) return {find_clock(profile, profile.critical_ps() / relative)};
+std::vector<int> chosen_clocks(const TimingProfile& profile, const Options& options) {
+  if (options.clock > 0) {
+    try {
+      return {find_clock(profile, profile.critical_ps() / options.clock)};
+    } catch (const Error& error) {
+      fail("{}: {}", options.profile, error.what());
+    }
+  }
   std::vector<int> clocks;
   for (int i = 0; i < profile.clock_size(); ++i) clocks.push_back(i);
   std::sort(clocks.begin(), clocks.end(), [&](int a, int b) {
@@ -173,7 +179,7 @@ void validate(const Options& options, std::uint64_t seed) {
   const Circuit circuit =
       circuit_of(profile, options.profile, options.design, fs::absolute(options.cache));
   const std::vector<ProductTable> tables = read_tables(options.tables, profile);
-  const std::vector<int> clocks = chosen_clocks(profile, options.clock);
+  const std::vector<int> clocks = chosen_clocks(profile, options);
   const int vec_size = static_cast<int>(profile.vec_size());
   fmt::print("{}: {}, {}; f_STA is {:.2f} MHz\n", options.profile, profile.design(),
              profile.corner(), 1e6 / profile.critical_ps());
@@ -231,7 +237,7 @@ void add_validate_command(CLI::App& app) {
       ->required()
       ->type_name("FILE");
   command->add_option("--clock", options->clock, "Only this clock, in units of f_STA")
-      ->check(CLI::PositiveNumber)
+      ->check(kPositive)
       ->type_name("R");
   command->add_option("--cache", options->cache, "Where results of the tools are kept")
       ->capture_default_str()
@@ -245,7 +251,7 @@ void add_validate_command(CLI::App& app) {
       "flip rate,\n"
       "of products and of the accumulated value. Then the same for independent bit flips.\n\n"
       "Example:\n"
-      "  inure validate --profile profiles/hx8k_pipeline3.profile --trace conv2.trace");
+      "  inure validate --profile profiles/hx8k_p3_seed1.profile --trace conv2.trace");
   command->callback([&app, options] { validate(*options, global_seed(app).value_or(1)); });
 }
 

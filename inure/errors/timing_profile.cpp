@@ -183,8 +183,10 @@ int find_clock(const TimingProfile& profile, double period_ps) {
                          profile.critical_ps() / period);
   }
   if (best < 0) {
-    fail("timing profile of {}: no clock of {:.0f} ps ({:.4f} f_STA); it has {}", profile.design(),
-         period_ps, profile.critical_ps() / period_ps, known.empty() ? "none" : known);
+    fail(
+        "no clock of {:.0f} ps ({:.4f} f_STA); choose one that it has, or measure this one "
+        "(inure characterize --clocks): {}",
+        period_ps, profile.critical_ps() / period_ps, known.empty() ? "none" : known);
   }
   return best;
 }

@@ -15,7 +15,7 @@ TimingProfile read_timing_profile(const std::filesystem::path& path);
 void write_timing_profile(const std::filesystem::path& path, const TimingProfile& profile);
 
 // The index of the clock whose period is within 0.1 % of this one. Throws Error that lists the
-// clocks there are.
+// clocks there are; the caller puts the profile's name before it.
 int find_clock(const TimingProfile& profile, double period_ps);
 
 // One multiplier's errors at one clock as a list of exceptions: exactly those that its late bits

@@ -11,8 +11,8 @@
 namespace inure {
 namespace {
 
-bool contains(const google::protobuf::RepeatedPtrField<std::string>& names,
-              const std::string& name) {
+template <typename Names>
+bool contains(const Names& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
@@ -80,6 +80,24 @@ Placement::Placement(const Network& network, const AcceleratorDescription& descr
          notes_.empty() ? "it has no convolution and no inner product"
                         : notes_[0].layer + ": " + notes_[0].reason);
   }
+  for (const auto& flip : description.errors().bit_flip()) check_errors_of(flip.layer());
+  check_errors_of(description.errors().timing().layer());
+}
+
+// Where a layer is no stage's, what is said of its errors would have no effect.
+void Placement::check_errors_of(
+    const google::protobuf::RepeatedPtrField<std::string>& layers) const {
+  for (const std::string& layer : layers) {
+    if (contains(stage_names(), layer)) continue;
+    fail("accelerator: layer \"{}\" is to err but does not run on it; these do: {}", layer,
+         fmt::join(stage_names(), ", "));
+  }
+}
+
+std::vector<std::string> Placement::stage_names() const {
+  std::vector<std::string> names;
+  for (const auto& stage : stages_) names.push_back(stage->group.spec.name);
+  return names;
 }
 
 // Its own note, or that of the stage which it would be part of.
@@ -193,9 +211,8 @@ Placement::Operands Placement::operands(const Network& network, const std::strin
     quantize_parallel(weights, spec.frac_w, operands.weights);
     return operands;
   }
-  std::vector<std::string> names;
-  for (const auto& stage : stages_) names.push_back(stage->group.spec.name);
-  fail("layer \"{}\" does not run on the accelerator; these do: {}", layer, fmt::join(names, ", "));
+  fail("layer \"{}\" does not run on the accelerator; these do: {}", layer,
+       fmt::join(stage_names(), ", "));
 }
 
 bool Placement::run(const Network& network, std::size_t index, const PassContext& pass) {

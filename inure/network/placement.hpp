@@ -58,6 +58,8 @@ class Placement {
   void add(const Network& network, const StageGroup& group, const AcceleratorDescription& d);
   std::string why_on_host(const Network& network, std::size_t index,
                           const std::vector<StageGroup>& groups) const;
+  void check_errors_of(const google::protobuf::RepeatedPtrField<std::string>& layers) const;
+  std::vector<std::string> stage_names() const;
   void load(const Network& network, Stage& stage);
   std::shared_ptr<const Int8Map> input_of(const Network& network, const Stage& stage) const;
 

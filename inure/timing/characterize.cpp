@@ -96,7 +96,11 @@ Circuit make_circuit(const Characterization& what, int seed) {
   }
   circuit.timing = analyse(circuit.netlist);
   circuit.vec_size = vec_size_of(circuit.netlist, what.design);
-  check_sums(circuit.netlist, circuit.vec_size, circuit.timing.critical_ps);
+  try {
+    check_sums(circuit.netlist, circuit.vec_size, circuit.timing.critical_ps);
+  } catch (const Error& error) {
+    fail("{}: {} (the contract is in rtl/lane.v)", what.design.verilog.string(), error.what());
+  }
   check_products(circuit, what.design);
   for (const OperandTrace& trace : what.traces) {
     if (trace.vec_size == circuit.vec_size) continue;

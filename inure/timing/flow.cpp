@@ -198,6 +198,7 @@ void run_in_cache(const Design& design, const std::vector<Step>& versions,
                   const std::vector<Step>& steps, const std::string& extra, const fs::path& cache,
                   FlowResult& result, Prepare&& prepare, Check&& check) {
   const std::string source = read_file(design.verilog);
+  for (const Step& step : steps) check_program(step.command[0], step.package);
   TemporaryFolder work(cache);
   result.tool_versions = tool_versions(versions, work.path);
   const std::string made_by = describe(design, steps, result.tool_versions);
@@ -240,7 +241,12 @@ std::pair<double, double> read_sta(const fs::path& folder) {
     fail("sta: {} (log: {})", complaint(folder / "sta.log"), (folder / "sta.log").string());
   }
   const auto critical = [&](std::size_t at) {
-    return 1000 * (kSlowClockNs - std::strtod(text.c_str() + at + label.size(), nullptr));
+    const double slack = std::strtod(text.c_str() + at + label.size(), nullptr);
+    if (std::isfinite(slack)) return 1000 * (kSlowClockNs - slack);
+    fail(
+        "sta: no path between registers that the port clk clocks; expected all registers on its "
+        "rising edge (log: {})",
+        (folder / "sta.log").string());
   };
   return {critical(first), critical(last)};
 }

@@ -97,8 +97,12 @@ std::shared_ptr<const GateLanes> load_gate_lanes(const TimingDescription& descri
     const std::string& name = description.profile(static_cast<int>(i));
     lanes->circuits.push_back(circuit_of(profiles[i], name, "", std::filesystem::absolute(cache)));
     const Circuit& circuit = lanes->circuits.back();
-    lanes->simulators.emplace_back(circuit.netlist, circuit.vec_size,
-                                   whole_period(profiles[i], period_ps));
+    try {
+      lanes->simulators.emplace_back(circuit.netlist, circuit.vec_size,
+                                     whole_period(profiles[i], period_ps));
+    } catch (const Error& error) {
+      fail("{}: {}", name, error.what());
+    }
   }
   return lanes;
 }

@@ -52,8 +52,8 @@ LaneErrors predict_errors(const LaneModel& model, const OperandTrace& trace, std
 LaneErrors flip_independently(const LaneErrors& truth, const OperandTrace& trace,
                               std::uint64_t seed);
 
-// The sum of a step's products and their signs; and by bit the part of all steps
-// in which a register's was flipped.
+// The sum of a step's products and their signs; and by bit the part of all steps in which a
+// register's was flipped.
 std::int32_t sum_of_products(const OperandTrace& trace, std::int64_t step);
 ProductSigns signs_of_products(const OperandTrace& trace, std::int64_t step);
 std::vector<double> flip_rates(const std::vector<StepError>& errors, int bits, std::int64_t steps);

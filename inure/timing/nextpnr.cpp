@@ -257,7 +257,8 @@ double read_nextpnr_critical_path(const std::filesystem::path& report) {
   } catch (const Json::exception& error) {
     fail("{}: not a report of nextpnr: {}", report.string(), error.what());
   }
-  fail("{}: no path between registers", report.string());
+  fail("{}: no path between registers on the rising edge of one clock; expected all of them there",
+       report.string());
 }
 
 }  // namespace inure::timing

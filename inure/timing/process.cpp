@@ -32,9 +32,7 @@ int run_program(const std::vector<std::string>& command, const std::filesystem::
   const int error =
       posix_spawnp(&child, arguments[0], &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (error == ENOENT && !has_program(command[0])) {
-    fail("{}: program not found; install the package {}", command[0], package);
-  }
+  if (error == ENOENT) check_program(command[0], package);
   if (error) fail("{}: cannot be started in {}: {}", command[0], folder.string(), strerror(error));
 
   int status = 0;
@@ -42,6 +40,10 @@ int run_program(const std::vector<std::string>& command, const std::filesystem::
     if (errno != EINTR) fail("{}: lost: {}", command[0], strerror(errno));
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void check_program(const std::string& name, const std::string& package) {
+  if (!has_program(name)) fail("{}: program not found; install the package {}", name, package);
 }
 
 bool has_program(const std::string& name) {

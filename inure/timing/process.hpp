@@ -13,5 +13,7 @@ int run_program(const std::vector<std::string>& command, const std::filesystem::
                 const std::string& log, const std::string& package);
 
 bool has_program(const std::string& name);  // on PATH
+// Throws Error that names the package where there is none.
+void check_program(const std::string& name, const std::string& package);
 
 }  // namespace inure::timing

@@ -12,10 +12,13 @@ namespace {
 
 class Importer {
  public:
-  Importer(const Json& module, const Sdf& sdf, const LibertyCells& library, std::string path)
-      : module_(module), sdf_(sdf), library_(library), path_(std::move(path)) {}
+  Importer(const Json& module, const LibertyCells& library, std::string path)
+      : module_(module), library_(library), path_(std::move(path)) {}
 
-  Netlist import() {
+  Netlist import(const std::filesystem::path& sdf, int per_ps) {
+    // First: of a cell that timing does not model the SDF file may say what read_sdf refuses.
+    for (const auto& [name, cell] : module_.at("cells").items()) library_cell(name, cell);
+    sdf_ = read_sdf(sdf, per_ps);
     for (const auto& [name, net] : module_.at("netnames").items()) {
       each_bit(name, net, [&](const std::string& bit_name, int bit) {
         const auto known = nets_.find(bit);
@@ -39,7 +42,7 @@ class Importer {
   }
 
  private:
-  void import_cell(const std::string& name, const Json& cell) {
+  const LibertyCell& library_cell(const std::string& name, const Json& cell) const {
     const auto& type = cell.at("type").get_ref<const std::string&>();
     const auto known = library_.find(type);
     if (known == library_.end()) {
@@ -50,6 +53,11 @@ class Importer {
       fail("{}: cell {} is a {}, which {}: timing does not model it", path_, name, type,
            what.unsupported);
     }
+    return what;
+  }
+
+  void import_cell(const std::string& name, const Json& cell) {
+    const LibertyCell& what = library_cell(name, cell);
     const auto times = sdf_.cells.find(name);
     if (times == sdf_.cells.end()) fail("{}: no delays of cell {} in the SDF file", path_, name);
     if (what.is_register) {
@@ -132,7 +140,7 @@ class Importer {
   }
 
   const Json& module_;
-  const Sdf& sdf_;
+  Sdf sdf_;
   const LibertyCells& library_;
   std::string path_;
   Netlist netlist_;
@@ -146,10 +154,9 @@ class Importer {
 
 Netlist read_standard_cells(const std::filesystem::path& json, const std::filesystem::path& sdf,
                             const LibertyCells& library, int per_ps) {
-  const Sdf delays = read_sdf(sdf, per_ps);
   const Json mapped = parse_json(json);
   try {
-    return Importer(only_module(mapped, json.string()), delays, library, json.string()).import();
+    return Importer(only_module(mapped, json.string()), library, json.string()).import(sdf, per_ps);
   } catch (const Json::exception& error) {
     fail("{}: not a netlist of yosys: {}", json.string(), error.what());
   } catch (const std::out_of_range&) {

@@ -160,8 +160,9 @@ void check_periods(int longest, std::span<const int> periods) {
     if (2 * static_cast<std::int64_t>(period) >= longest) continue;
     fail(
         "step response: a period of {} ps is shorter than half the longest path, {} ps: what is "
-        "captured then depends on more than the previous and the current operands",
-        period, longest);
+        "captured then depends on more than the previous and the current operands; give {} ps or "
+        "more",
+        period, longest, (longest + 1) / 2);
   }
 }
 

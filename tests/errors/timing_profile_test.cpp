@@ -148,8 +148,8 @@ TEST_F(TimingProfiles, FindTheirClocks) {
   EXPECT_EQ(find_clock(profile, 9800), 0);
   EXPECT_EQ(find_clock(profile, 9509), 1);
   EXPECT_EQ(refusal([&] { find_clock(profile, 9511); }),
-            "timing profile of by hand: no clock of 9511 ps (1.0514 f_STA); it has 9800 ps (1.0204 "
-            "f_STA), 9500 ps (1.0526 f_STA)");
+            "no clock of 9511 ps (1.0514 f_STA); choose one that it has, or measure this one "
+            "(inure characterize --clocks): 9800 ps (1.0204 f_STA), 9500 ps (1.0526 f_STA)");
 }
 
 // Counts within six deviations of what the profile says, per class and per delta; every exception

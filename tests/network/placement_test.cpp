@@ -199,6 +199,13 @@ TEST(Placement, RefusesWithTheReason) {
        kSmallFormats + "errors { timing { relative_clock: 1.0188 layer: 'conv9' profile: '" +
            (root / "profiles/hx8k_p3_seed1.profile").string() + "' } }",
        "layer \"conv9\" is to err but the network \"small\" has no such layer"},
+      {small_net(),
+       kSmallFormats + "errors { bit_flip { where: OUTPUTS rate: 0.1 layer: 'pool1' } }",
+       "layer \"pool1\" is to err but does not run on it; these do: conv1, conv2"},
+      {small_net(),
+       kSmallFormats +
+           "host_layer: 'conv2' errors { bit_flip { where: WEIGHTS rate: 0.1 layer: 'conv2' } }",
+       "layer \"conv2\" is to err but does not run on it; these do: conv1"},
       {dilated, kSmallFormats + "accelerator_layer: 'conv2'",
        "layer \"conv2\" is demanded on the accelerator, which cannot run it: its dilation is 2"},
       {average, kSmallFormats + "accelerator_layer: 'pool1'",

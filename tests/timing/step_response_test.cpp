@@ -217,8 +217,8 @@ TEST(StepResponse, RefusesWhatItCannotTell) {
             }),
             fmt::format("step response: a period of {} ps is shorter than half the longest path, "
                         "{} ps: what is captured then depends on more than the previous and the "
-                        "current operands",
-                        (longest - 1) / 2, longest));
+                        "current operands; give {} ps or more",
+                        (longest - 1) / 2, longest, (longest + 1) / 2));
   EXPECT_EQ(error_of([&] { step_response(netlist, {}, capturing, {}); }).substr(0, 19),
             "step response: from");
 }
