@@ -38,7 +38,7 @@ TEST(Sdf, ReadsWiresArcsAndSetups) {
   EXPECT_EQ(sdf.cells.at("u1").find_path("B", "Y")->delay.fall, 20);
   EXPECT_EQ(sdf.cells.at("r[0]").find_setup("D")->time.rise, 111);
   EXPECT_EQ(sdf.cells.at("r[0]").find_setup("D")->time.fall, 222);
-  EXPECT_EQ(read_sdf(scratch.path / "a.sdf", 10).wires.at("u1/A").fall, 3100);  // tenths of 1 ps
+  EXPECT_EQ(read_sdf(scratch / "a.sdf", 10).wires.at("u1/A").fall, 3100);  // tenths of 1 ps
 }
 
 TEST(Sdf, NamesTheLineOfAnError) {
