@@ -98,37 +98,45 @@ void JobErrors::reset(std::size_t jobs) {
 void JobErrors::add(std::span<const Key> keys, const Errors& errors) {
   if (errors.count == 0) return;
   struct OfJob {
-    std::uint32_t at, header, key;
+    std::uint32_t at, header, key, unused;
   };
   constexpr std::uint32_t kNone = ~0u;
   std::array<OfJob, WeightUses::kJobs> of_job;
-  of_job.fill({0, 0, kNone});
+  of_job.fill({0, 0, kNone, 0});
   const auto for_each = [&](const auto& visit) {
     std::size_t i = 0;
     for (const Key& key : keys) {
       for (; i < key.end; ++i) visit(of_job[errors.jobs[i]], key.key, i);
     }
   };
-  for_each([&](OfJob& job, std::uint32_t key, std::size_t) {
-    job.at += job.key == key ? 1 : 1 + kHeader;
+  for_each([](OfJob& job, std::uint32_t key, std::size_t) {
+    if (job.key != key) job.at += kHeader;
     job.key = key;
+    ++job.at;
   });
   job_ends_.push_back(static_cast<std::uint32_t>(size_));
   for (std::size_t job = 0; job < jobs_; ++job) {
     size_ += std::exchange(of_job[job].at, static_cast<std::uint32_t>(size_));
-    of_job[job].key = kNone;
     job_ends_.push_back(static_cast<std::uint32_t>(size_));
   }
   if (words_.size() < size_) words_.resize(2 * size_);
   std::uint32_t* const words = words_.data();
+  const auto end_segment = [&](const OfJob& job) {
+    words[job.header] = job.key << 16 | (job.at - job.header - kHeader);
+  };
+  for (OfJob& job : of_job) job.key = kNone;
   for_each([&](OfJob& job, std::uint32_t key, std::size_t i) {
-    const bool other = job.key != key;
-    job.header = other ? job.at : job.header;
-    job.at += other ? kHeader : 0;
-    job.key = key;
-    words[job.header] = key << 16 | (job.at - job.header - kHeader + 1);
+    if (job.key != key) {
+      if (job.key != kNone) end_segment(job);
+      job.header = job.at;
+      job.at += kHeader;
+      job.key = key;
+    }
     words[job.at++] = errors.entries[i];
   });
+  for (const OfJob& job : of_job) {
+    if (job.key != kNone) end_segment(job);
+  }
 }
 
 void JobErrors::find_hits(const ActivationPlanes& planes, std::span<const TapJob> jobs,
