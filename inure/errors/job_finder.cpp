@@ -7,6 +7,7 @@
 #endif
 
 #include "inure/base/clones.hpp"
+#include "inure/base/processor.hpp"
 
 // A wrong product needs a pair of activations that meets a pair of weights. In each job (all taps
 // of an input channel with the same step before, tap_jobs.hpp) a pair of activations meets the
@@ -150,7 +151,8 @@ std::size_t meet_plain(const Meeting& m) {
   return found;
 }
 #pragma GCC diagnostic pop
-const bool kHasAvx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
+const bool kHasAvx512 = vector_kernels_allowed() && __builtin_cpu_supports("avx512f") &&
+                        __builtin_cpu_supports("avx512vl");
 #endif
 
 std::size_t meet(const Meeting& m) {

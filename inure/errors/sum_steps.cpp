@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "inure/base/clones.hpp"
+#include "inure/base/processor.hpp"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -95,7 +96,7 @@ template <int vectors, int pixels, bool negative>
     }
   }
 }
-const bool kHasVnni = __builtin_cpu_supports("avx512vnni") != 0;
+const bool kHasVnni = vector_kernels_allowed() && __builtin_cpu_supports("avx512vnni");
 #endif
 
 template <int vectors, int pixels>

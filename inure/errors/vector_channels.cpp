@@ -6,6 +6,8 @@
 #include <immintrin.h>
 #endif
 
+#include "inure/base/processor.hpp"
+
 namespace inure {
 namespace {
 
@@ -78,8 +80,8 @@ std::size_t find_plain(const std::uint8_t* before, const std::uint8_t* now,
   }
   return found;
 }
-const bool kHasBitalg = __builtin_cpu_supports("avx512bitalg") != 0;
-const bool kHasVbmi = __builtin_cpu_supports("avx512vbmi") != 0;
+const bool kHasBitalg = vector_kernels_allowed() && __builtin_cpu_supports("avx512bitalg");
+const bool kHasVbmi = vector_kernels_allowed() && __builtin_cpu_supports("avx512vbmi");
 #endif
 
 std::size_t find_marked(const std::uint8_t* before, const std::uint8_t* now,
