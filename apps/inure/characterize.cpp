@@ -100,7 +100,6 @@ std::string powers_of_two(const ClockProfile& clock) {
     }
   };
   for (const RegisterProfile& product : clock.product()) add(product);
-  add(clock.sum());
   add(clock.accumulator());
   return all > 0 ? fmt::format("{:.0f} %", 100 * powers / all) : "-";
 }
@@ -110,14 +109,13 @@ void print(const TimingProfile& profile, double slowest_ps) {
   std::vector<std::string> columns = {"f/f_STA", "MHz", "ps"};
   for (std::uint32_t i = 0; i < profile.vec_size(); ++i)
     columns.push_back(fmt::format("product {}", i));
-  columns.insert(columns.end(), {"sum", "accumulator", "+-2^k"});
+  columns.insert(columns.end(), {"accumulator", "+-2^k"});
   Table table(columns);
   for (const ClockProfile& clock : profile.clock()) {
     std::vector<std::string> row = {fmt::format("{:.3f}", slowest_ps / clock.period_ps()),
                                     fmt::format("{:.2f}", 1e6 / clock.period_ps()),
                                     std::to_string(clock.period_ps())};
     for (const RegisterProfile& product : clock.product()) row.push_back(rate(product.rate()));
-    row.push_back(rate(clock.sum().rate()));
     row.push_back(rate(clock.accumulator().rate()));
     row.push_back(powers_of_two(clock));
     table.add(row);

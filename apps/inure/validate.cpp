@@ -140,7 +140,7 @@ LaneModel make_model(const TimingProfile& profile, int clock,
   const int period = static_cast<int>(profile.clock(clock).period_ps());
   LaneModel model;
   model.negative_activations = profile.negative_activations();
-  model.sums = sum_classes(profile, clock);
+  model.sums = SumTree(profile.clock(clock).accumulator(), profile.design());
   for (int i = 0; i < static_cast<int>(profile.vec_size()); ++i) {
     if (tables.empty()) {
       model.products.push_back(expand_products(profile, clock, i));

@@ -3,13 +3,14 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <vector>
+
+#include "inure/errors/test_tree.hpp"
 
 namespace inure {
 
 // The classes of a product's operands, now and one step before, as the leaves of a tree of tests
 // (timing_profile.proto).
-class ProductTree {
+class ProductTree : public TestTree {
  public:
   // The tests, by their first ones (timing_profile.proto).
   static constexpr int kABefore = 0, kBBefore = 8, kA = 16, kB = 24, kAChanges = 32, kBChanges = 40;
@@ -27,23 +28,11 @@ class ProductTree {
   };
   static Tests tests(int a_before, int b_before, int a, int b);
 
-  // In the order of the profile: the branch of a test's 0 is the next node.
-  struct Node {
-    int test = -1;  // of a leaf: -1
-    int one = 0;    // the branch of a 1
-    int leaf = 0;
-  };
-
   // Throws Error, with `where` before it, where this is no tree.
-  ProductTree(std::span<const std::uint32_t> split, const std::string& where);
+  ProductTree(std::span<const std::uint32_t> split, const std::string& where)
+      : TestTree(split, kTests, where) {}
 
-  const std::vector<Node>& nodes() const { return nodes_; }
-  int leaves() const { return leaves_; }
   int leaf(const Tests& tests) const;
-
- private:
-  std::vector<Node> nodes_;
-  int leaves_ = 0;
 };
 
 }  // namespace inure

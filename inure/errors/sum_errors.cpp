@@ -14,19 +14,80 @@ constexpr std::uint32_t kWordModel = kCandidateModel + SumErrors::kParts;
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
-// A class without its chain.
-int class_without_chain(int step, int signs_before, int signs) {
-  return (std::min(step, kSumPhases - 1) * kSigns + signs_before) * kSigns + signs;
+// The outcome of a test that knows nothing of a step but its part; -1 where that says nothing.
+int outcome_of_part(int test, SumErrors::Part part) {
+  if (part == SumErrors::kStart || test > SumTree::kSecondStep) return -1;
+  return test >= SumTree::kFirstStep ? 0 : -1;
 }
 
-SumErrors::Part part_of_class(int c) { return SumErrors::part(c / (kSumClasses / kSumPhases)); }
+// The largest value of the leaves that a step of a part may have, of whose tests only those of the
+// first products' signs are known.
+template <typename Value>
+class Bounds {
+ public:
+  // values: by leaf. known: of so many products; levels: these are all.
+  Bounds(const SumTree& tree, SumErrors::Part part, int known, bool levels,
+         const std::vector<Value>& values)
+      : nodes_(tree.nodes()), known_(known), levels_(levels), below_(nodes_.size()) {
+    for (std::size_t i = nodes_.size(); i-- > 0;) {  // branches come after their test
+      const TestTree::Node& node = nodes_[i];
+      if (node.test < 0) {
+        below_[i] = {values[index(node.leaf)], false, -1};
+        continue;
+      }
+      const Below &zero = below_[i + 1], &one = below_[index(node.one)];
+      below_[i].outcome = outcome_of_part(node.test, part);
+      if (below_[i].outcome >= 0) {
+        below_[i].largest = below_[i].outcome ? one.largest : zero.largest;
+        below_[i].by_signs = below_[i].outcome ? one.by_signs : zero.by_signs;
+      } else {
+        below_[i].largest = std::max(zero.largest, one.largest);
+        below_[i].by_signs = of_signs(node.test) || zero.by_signs || one.by_signs;
+      }
+    }
+  }
+
+  Value largest() const { return below_[0].largest; }
+  Value largest(const SumTree::Tests& tests, std::size_t node = 0) const {
+    while (below_[node].by_signs) {
+      const int test = nodes_[node].test;
+      int outcome = below_[node].outcome;
+      if (of_signs(test)) outcome = tests[index(test / 32)] >> test % 32 & 1;
+      const auto one = index(nodes_[node].one);
+      if (outcome < 0) return std::max(largest(tests, node + 1), largest(tests, one));
+      node = outcome ? one : node + 1;
+    }
+    return below_[node].largest;
+  }
+
+ private:
+  struct Below {
+    Value largest{};
+    bool by_signs = false;  // it depends on the signs
+    int outcome = -1;       // of the node's test, in this part
+  };
+
+  bool of_signs(int test) const {
+    const int word = test / 32, bit = test % 32;
+    if (word >= SumTree::kSignWord) return bit % ProductSigns::kMost < known_;
+    return word == SumTree::kLevelWord && bit >= 8 && levels_;
+  }
+
+  const std::vector<TestTree::Node>& nodes_;
+  const int known_;
+  const bool levels_;
+  std::vector<Below> below_;
+};
 
 std::array<double, SumErrors::kParts> largest_rates(const TimingLanes& lanes) {
   std::array<double, SumErrors::kParts> largest{};
   for (const TimingLanes::Lane& lane : lanes.lanes) {
-    for (int c = 0; c < kSumClasses; ++c) {
-      double& of_part = largest[part_of_class(c)];
-      of_part = std::max(of_part, lane.sums[index(c)].rate);
+    std::vector<double> rates;
+    for (const SumTree::Leaf& leaf : lane.sums.leaves()) rates.push_back(leaf.rate);
+    if (rates.empty()) continue;
+    for (const SumErrors::Part part : {SumErrors::kStart, SumErrors::kLater}) {
+      const double rate = Bounds<double>(lane.sums, part, 0, false, rates).largest();
+      largest[part] = std::max(largest[part], rate);
     }
   }
   return largest;
@@ -49,46 +110,72 @@ void place(const std::int64_t* sites, int count, int channels, int steps, int fi
 }  // namespace
 
 SumErrors::SumErrors(const TimingLanes& lanes)
-    : largest_(largest_rates(lanes)),
+    : vec_size_(lanes.vec_size),
+      largest_(largest_rates(lanes)),
       candidates_{SiteSampler(largest_[kStart], kCandidateModel + kStart),
                   SiteSampler(largest_[kLater], kCandidateModel + kLater)} {
+  if (!any()) return;
   for (const TimingLanes::Lane& lane : lanes.lanes) {
-    lanes_.push_back(make_lane(lane.sums, largest_));
+    lanes_.push_back(make_lane(lane.sums, largest_, vec_size_));
   }
 }
 
-SumErrors::Lane SumErrors::make_lane(const std::vector<SumClass>& sums,
-                                     const std::array<double, kParts>& largest) {
+SumErrors::Lane SumErrors::make_lane(const SumTree& tree, const std::array<double, kParts>& largest,
+                                     int vec_size) {
   Lane lane;
-  lane.deltas.resize(sums.size());
-  lane.erring.assign(sums.size(), 0);
-  lane.may_err = {};
-  for (int c = 0; c < kSumClasses; ++c) {
-    const SumClass& what = sums[index(c)];
-    if (what.rate <= 0) continue;
-    const double most = what.rate / largest[part_of_class(c)];
-    for (const auto& [delta, up_to] : what.deltas) {
-      const double below = std::min(std::round(most * up_to * 0x1p32), 0x1p32 - 1);
-      lane.deltas[index(c)].emplace_back(static_cast<std::uint32_t>(below), delta);
+  lane.tree = tree;
+  for (const Part part : {kStart, kLater}) {
+    std::vector<Lane::Leaf>& leaves = lane.leaves[part];
+    leaves.resize(index(std::max(tree.any() ? static_cast<int>(tree.leaves().size()) : 1, 1)));
+    lane.may_err[part].assign(kSignKeys, 0);
+    if (!tree.any() || largest[part] <= 0) continue;
+    for (std::size_t i = 0; i < leaves.size(); ++i) {
+      const SumTree::Leaf& what = tree.leaves()[i];
+      const double most = std::min(what.rate / largest[part], 1.0);
+      for (const auto& [delta, up_to] : what.deltas) {
+        const double below = std::min(std::round(most * up_to * 0x1p32), 0x1p32 - 1);
+        leaves[i].deltas.emplace_back(static_cast<std::uint32_t>(below), delta);
+      }
+      if (!leaves[i].deltas.empty()) leaves[i].erring = leaves[i].deltas.back().first;
     }
-    const std::uint32_t erring = lane.erring[index(c)] = lane.deltas[index(c)].back().first;
-    // Chains 1 to 4 are of negative sums, the others of those that are not (sum_class.hpp).
-    const int chain = c % kSumChains, negative = chain >= 1 && chain <= 4;
-    std::uint32_t& may = lane.may_err[index(c / kSumChains * 2 + negative)];
-    may = std::max(may, erring);
+    find_bounds(tree, part, vec_size, leaves, lane.may_err[part]);
   }
   return lane;
+}
+
+// A negative product is not 0: other keys do not occur.
+void SumErrors::find_bounds(const SumTree& tree, Part part, int vec_size,
+                            const std::vector<Lane::Leaf>& leaves,
+                            std::vector<std::uint32_t>& may_err) {
+  const int known = std::min(vec_size, kKeyProducts);
+  const std::uint32_t products = (1u << known) - 1;
+  std::vector<std::uint32_t> erring;
+  for (const Lane::Leaf& leaf : leaves) erring.push_back(leaf.erring);
+  const Bounds<std::uint32_t> bounds(tree, part, known, vec_size == known, erring);
+  for (std::uint32_t key = 0; key < kSignKeys; ++key) {
+    const auto part_of = [&](int i) { return key >> (i * kKeyProducts) & kKeyBits; };
+    const std::uint32_t negative = part_of(0), nonzero = part_of(1), negative_before = part_of(2),
+                        nonzero_before = part_of(3);
+    if ((negative & ~nonzero) | (negative_before & ~nonzero_before)) continue;
+    if ((nonzero | nonzero_before) & ~products) continue;
+    const SumContents before{0, 0, negative_before | nonzero_before << ProductSigns::kMost};
+    const SumContents now{0, 0, negative | nonzero << ProductSigns::kMost};
+    may_err[key] = bounds.largest(SumTree::tests(kStartSteps, vec_size, before, now));
+  }
 }
 
 std::uint32_t SumErrors::word(const ErrorKey& key, Part part, std::uint32_t strip, std::size_t k) {
   return site_word(key, kWordModel + part, strip, static_cast<std::uint32_t>(k));
 }
 
-std::int32_t SumErrors::delta(std::uint32_t word, int lane, int of_step) const {
-  const auto& deltas = this->lane(lane).deltas[index(of_step)];
-  const auto found = std::upper_bound(deltas.begin(), deltas.end(), word,
-                                      [](std::uint32_t w, const auto& d) { return w < d.first; });
-  return found == deltas.end() ? 0 : found->second;
+std::int32_t SumErrors::delta(std::uint32_t word, int lane, Part part,
+                              const SumTree::Tests& tests) const {
+  const Lane& of = this->lane(lane);
+  const Lane::Leaf& leaf = of.leaves[part][index(of.tree.leaf(tests))];
+  if (word >= leaf.erring) return 0;
+  return std::upper_bound(leaf.deltas.begin(), leaf.deltas.end(), word,
+                          [](std::uint32_t w, const auto& d) { return w < d.first; })
+      ->second;
 }
 
 // A strip's candidates on their way to errors: StepBatch::kMost at a time their own step and the
@@ -103,12 +190,9 @@ struct SumErrors::Strip {
   StepBatch batch;
   std::uint32_t words[StepBatch::kMost];
   int likely[StepBatch::kMost], likely_count = 0;  // numbers in the batch
-  // By number in the batch: first a class without its chain, then the class.
-  int classes[StepBatch::kMost];
-  std::int32_t before[StepBatch::kMost];
-  // By number of products.
-  std::array<std::uint8_t, 1025> of_negative{}, of_nonzero{};
+  std::int32_t before[StepBatch::kMost];  // by number in the batch: the accumulator's, if right
   std::array<const Lane*, LaneGeometry::kStripChannels> lanes{};
+  std::vector<Carried>& carried;
 
   // The candidates of a pixel and of kWidth channels: some in the order of `likely`.
   struct Group {
@@ -118,30 +202,26 @@ struct SumErrors::Strip {
   std::array<std::vector<Group>, LaneGeometry::kStripChannels / kWidth> of_channels;
 
   Strip(const SumErrors& all, const LaneOperands& strip, std::uint32_t* to, std::int64_t step,
-        StripSums& right_sums)
-      : errors(all), operands(strip), sums(to), stride(step), right(right_sums) {
+        StripSums& right_sums, std::vector<Carried>& carried_errors)
+      : errors(all),
+        operands(strip),
+        sums(to),
+        stride(step),
+        right(right_sums),
+        carried(carried_errors) {
     const LaneGeometry& g = *strip.geometry;
-    for (int n = 0; n <= g.vec_size; ++n) {
-      const int level = sign_level(n, g.vec_size);
-      of_negative[index(n)] = static_cast<std::uint8_t>(level);
-      of_nonzero[index(n)] = static_cast<std::uint8_t>(first_signs(level));
-    }
     for (int c = 0; c < strip.channels; ++c) {
       lanes[index(c)] = &all.lane(g.lane(strip.first_channel + c));
     }
   }
 
   // Leaves those that may err.
-  void thin() {
+  void thin(Part part) {
     likely_count = 0;
     for (int i = 0; i < batch.count; ++i) {
-      const int signs_before =
-          of_nonzero[index(batch.nonzero_before[i])] + of_negative[index(batch.negative_before[i])];
-      const int signs = of_nonzero[index(batch.nonzero[i])] + of_negative[index(batch.negative[i])];
-      classes[i] = class_without_chain(batch.step[i], signs_before, signs);
-      const auto& may_err = lanes[index(batch.channel[i])]->may_err;
+      const auto& may_err = lanes[index(batch.channel[i])]->may_err[part];
       likely[likely_count] = i;
-      likely_count += words[i] < may_err[index(classes[i] * 2 + (batch.sum[i] < 0))];
+      likely_count += words[i] < may_err[sign_key(batch.signs[i], batch.signs_before[i])];
     }
   }
 
@@ -186,27 +266,33 @@ struct SumErrors::Strip {
     }
   }
 
-  // Adds the deltas of those that do err.
-  void settle() {
-    int erring = 0;
+  // Adds the deltas of those that do err. An output's are in order of steps.
+  void settle(Part part) {
+    const LaneGeometry& g = *operands.geometry;
     for (int k = 0; k < likely_count; ++k) {
-      const int i = likely[k];
-      const int of_step = classes[i] * kSumChains + sum_chain(before[i], batch.sum[i]);
-      classes[i] = of_step;
-      likely[erring] = i;
-      erring += words[i] < lanes[index(batch.channel[i])]->erring[of_step];
-    }
-    for (int k = 0; k < erring; ++k) {
-      const int i = likely[k], channel = batch.channel[i];
-      const int lane = operands.geometry->lane(operands.first_channel + channel);
-      sums[batch.x[i] * stride + channel] +=
-          static_cast<std::uint32_t>(errors.delta(words[i], lane, classes[i]));
+      const int i = likely[k], channel = batch.channel[i], step = batch.step[i];
+      Carried& output = carried[index(batch.x[i] * operands.channels + channel)];
+      const auto right_before = static_cast<std::uint32_t>(before[i]);
+      const auto sum_before = static_cast<std::uint32_t>(batch.sum_before[i]);
+      const std::uint32_t just_added = output.last_step == step - 1 ? output.last : 0;
+      const SumContents now{right_before + output.all, static_cast<std::uint32_t>(batch.sum[i]),
+                            batch.signs[i]};
+      const SumContents then{now.accumulator - just_added - sum_before, sum_before,
+                             batch.signs_before[i]};
+      const auto tests = SumTree::tests(step, errors.vec_size_, then, now);
+      const std::int32_t delta =
+          errors.delta(words[i], g.lane(operands.first_channel + channel), part, tests);
+      if (delta == 0) continue;
+      const auto added = static_cast<std::uint32_t>(delta);
+      output = {output.all + added, added, step};
+      sums[batch.x[i] * stride + channel] += added;
     }
   }
 };
 
 void SumErrors::add_part(const ErrorKey& key, const LaneOperands& operands, Part part,
-                         std::uint32_t* sums, std::int64_t stride) const {
+                         std::vector<Carried>& carried, std::uint32_t* sums,
+                         std::int64_t stride) const {
   thread_local std::vector<std::int64_t> buffer;
   thread_local StripSums strip_sums;
   const LaneGeometry& g = *operands.geometry;
@@ -215,7 +301,7 @@ void SumErrors::add_part(const ErrorKey& key, const LaneOperands& operands, Part
       candidates_[part].sample(key, id, SumErrors::sites(g, operands.channels, part), buffer);
   if (sites.empty()) return;
   strip_sums.load(operands, first_step(part) + steps(g, part));
-  Strip strip(*this, operands, sums, stride, strip_sums);
+  Strip strip(*this, operands, sums, stride, strip_sums, carried);
   StepBatch& batch = strip.batch;
   for (std::size_t begin = 0; begin < sites.size(); begin += StepBatch::kMost) {
     batch.count = static_cast<int>(std::min<std::size_t>(StepBatch::kMost, sites.size() - begin));
@@ -224,16 +310,18 @@ void SumErrors::add_part(const ErrorKey& key, const LaneOperands& operands, Part
     place(sites.data() + begin, batch.count, operands.channels, steps(g, part), first_step(part),
           batch.x, batch.channel, batch.step);
     strip_sums.add_products(batch);
-    strip.thin();
+    strip.thin(part);
     strip.find_before(part);
-    strip.settle();
+    strip.settle(part);
   }
 }
 
 void SumErrors::add_deltas(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
                            std::int64_t stride) const {
-  if (largest_[kStart] > 0) add_part(key, operands, kStart, sums, stride);
-  if (largest_[kLater] > 0) add_part(key, operands, kLater, sums, stride);
+  thread_local std::vector<Carried> carried;
+  carried.assign(index(operands.geometry->width * operands.channels), {});
+  if (largest_[kStart] > 0) add_part(key, operands, kStart, carried, sums, stride);
+  if (largest_[kLater] > 0) add_part(key, operands, kLater, carried, sums, stride);
 }
 
 }  // namespace inure

@@ -16,11 +16,12 @@ namespace inure {
 // channel) * steps of the part + step. Each site is a candidate with the largest rate of the part's
 // classes. A candidate has one random word, by its number among the strip's: it errs where the word
 // is below its class's rate over the largest, and the word, uniform up to there, says with which of
-// the class's deltas. (Rates are so rounded to the 2^32nd part of the largest.)
+// the class's deltas. (Rates are so rounded to the 2^32nd part of the largest.) Its class is by
+// right products and by the accumulator as errors of sums before have left it.
 class SumErrors {
  public:
   enum Part { kStart, kLater };
-  static constexpr int kParts = 2, kStartSteps = kSumPhases - 1;
+  static constexpr int kParts = 2, kStartSteps = 2;
 
   explicit SumErrors(const TimingLanes& lanes);
 
@@ -43,32 +44,56 @@ class SumErrors {
   // The word of the strip's candidate number k.
   static std::uint32_t word(const ErrorKey& key, Part part, std::uint32_t strip, std::size_t k);
 
-  // What a candidate adds: 0 where it does not err. of_step: its class.
-  std::int32_t delta(std::uint32_t word, int lane, int of_step) const;
+  // What a candidate adds: 0 where it does not err.
+  std::int32_t delta(std::uint32_t word, int lane, Part part, const SumTree::Tests& tests) const;
 
   // The fast path.
   void add_deltas(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
                   std::int64_t stride) const;
 
  private:
+  // Candidates are first looked at by the signs of the step's first products, now and before.
+  static constexpr int kKeyProducts = 4, kSignKeys = 1 << (4 * kKeyProducts);
+  static constexpr std::uint32_t kKeyBits = (1 << kKeyProducts) - 1;
+  // Negative ones now, those that are not 0, both before.
+  static std::uint32_t sign_key(std::uint32_t signs, std::uint32_t signs_before) {
+    const auto half = [](std::uint32_t bits) {
+      return (bits & kKeyBits) | (bits >> ProductSigns::kMost & kKeyBits) << kKeyProducts;
+    };
+    return half(signs) | half(signs_before) << (2 * kKeyProducts);
+  }
+
   struct Lane {
-    // By class: ascending, a candidate with a word below `first` adds `second`.
-    std::vector<std::vector<std::pair<std::uint32_t, std::int32_t>>> deltas;
-    std::vector<std::uint32_t> erring;  // by class: words below this one err
-    // The largest of those of the classes that a step may have of which all is known but the
-    // accumulator. By phase, signs and whether the sum is negative.
-    std::array<std::uint32_t, kSumClasses / kSumChains * 2> may_err;
+    SumTree tree;
+    struct Leaf {
+      std::uint32_t erring = 0;  // words below this one err
+      // Ascending: a candidate with a word below `first` adds `second`.
+      std::vector<std::pair<std::uint32_t, std::int32_t>> deltas;
+    };
+    std::array<std::vector<Leaf>, kParts> leaves;
+    // By part and key: the largest `erring` of the leaves that such a step may have.
+    std::array<std::vector<std::uint32_t>, kParts> may_err;
   };
   struct Strip;
+  // What errors have added to an output's accumulator so far, and the last one.
+  struct Carried {
+    std::uint32_t all = 0, last = 0;
+    int last_step = -1;
+  };
 
-  static Lane make_lane(const std::vector<SumClass>& sums,
-                        const std::array<double, kParts>& largest);
+  static Lane make_lane(const SumTree& tree, const std::array<double, kParts>& largest,
+                        int vec_size);
+  static void find_bounds(const SumTree& tree, Part part, int vec_size,
+                          const std::vector<Lane::Leaf>& leaves,
+                          std::vector<std::uint32_t>& may_err);
   const Lane& lane(int number) const {
     return lanes_[static_cast<std::size_t>(number) % lanes_.size()];
   }
-  void add_part(const ErrorKey& key, const LaneOperands& operands, Part part, std::uint32_t* sums,
-                std::int64_t stride) const;
+  // carried: by x * channels + channel of the strip.
+  void add_part(const ErrorKey& key, const LaneOperands& operands, Part part,
+                std::vector<Carried>& carried, std::uint32_t* sums, std::int64_t stride) const;
 
+  int vec_size_;
   std::array<double, kParts> largest_;
   std::array<SiteSampler, kParts> candidates_;
   std::vector<Lane> lanes_;

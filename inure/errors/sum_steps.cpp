@@ -5,6 +5,7 @@
 
 #include "inure/base/clones.hpp"
 #include "inure/base/processor.hpp"
+#include "inure/errors/sum_tree.hpp"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -23,17 +24,22 @@ std::uint32_t load_word(const void* from) {
 
 int signed_byte(std::uint32_t word, int bits) { return static_cast<std::int8_t>(word >> bits); }
 
-// Adds what products of quads are, and counts those below 0 and those that are not 0.
+// Adds what products of quads are, and notes their signs: the first one's bit is `bit`, or beyond
+// those of ProductSigns.
 INURE_CLONES
-void add_quads(const std::uint32_t* activations, const std::uint32_t* weights, int count,
-               std::int32_t* sums, std::int32_t* negative, std::int32_t* nonzero) {
+void add_quads(const std::uint32_t* activations, const std::uint32_t* weights, int count, int bit,
+               std::int32_t* sums, std::uint32_t* signs) {
+  const std::uint32_t noted = bit < ProductSigns::kMost;
+  bit %= ProductSigns::kMost;
   for (int i = 0; i < count; ++i) {
-    for (int bits = 0; bits < 32; bits += 8) {
-      const int product = signed_byte(activations[i], bits) * signed_byte(weights[i], bits);
+    std::uint32_t negative = 0, nonzero = 0;
+    for (int v = 0; v < 4; ++v) {
+      const int product = signed_byte(activations[i], 8 * v) * signed_byte(weights[i], 8 * v);
       sums[i] += product;
-      negative[i] += product < 0;
-      nonzero[i] += product != 0;
+      negative |= std::uint32_t{product < 0} << v;
+      nonzero |= std::uint32_t{product != 0} << v;
     }
+    signs[i] |= (negative | nonzero << ProductSigns::kMost) * noted << bit;
   }
 }
 
@@ -194,18 +200,16 @@ void StripSums::add_products(StepBatch& batch) {
   }
   for (int now = 0; now < 2; ++now) {
     std::int32_t* sums = now ? batch.sum : batch.sum_before;
-    std::int32_t* negative = now ? batch.negative : batch.negative_before;
+    std::uint32_t* signs = now ? batch.signs : batch.signs_before;
     std::fill_n(sums, batch.count, 0);
-    std::int32_t* nonzero = now ? batch.nonzero : batch.nonzero_before;
-    std::fill_n(negative, batch.count, 0);
-    std::fill_n(nonzero, batch.count, 0);
+    std::fill_n(signs, batch.count, 0);
     for (int quad = now * quads_; quad < (now + 1) * quads_; ++quad) {
       for (int i = 0; i < batch.count; ++i) {
         activations[i] = activations_[words[i] + index(quad)];
         const int of_strip = batch.step[i] * quads_ + quad;
         weights[i] = load_word(weights_ + weight_offsets_[index(of_strip)] + batch.channel[i] * 4);
       }
-      add_quads(activations, weights, batch.count, sums, negative, nonzero);
+      add_quads(activations, weights, batch.count, (quad - now * quads_) * 4, sums, signs);
     }
   }
 }

@@ -14,9 +14,8 @@ struct StepBatch {
   static constexpr int kMost = 960;  // no power of two, or all arrays meet in the same cache sets
   int count = 0;
   std::int32_t x[kMost], channel[kMost], step[kMost];
-  std::int32_t sum[kMost], sum_before[kMost];            // of the step's products
-  std::int32_t negative[kMost], negative_before[kMost];  // how many of them are below 0
-  std::int32_t nonzero[kMost], nonzero_before[kMost];    // how many are not 0
+  std::int32_t sum[kMost], sum_before[kMost];       // of the step's products
+  std::uint32_t signs[kMost], signs_before[kMost];  // ProductSigns::bits
 };
 
 // A strip's operands in hardware order, and the sums that its lanes should have. One is best kept
@@ -28,7 +27,7 @@ class StripSums {
   // `steps` of each output will be asked for, from its first one.
   void load(const LaneOperands& strip, int steps);
 
-  // The sums and numbers of a batch whose x, channel and step are given; x may not fall, from batch
+  // The sums and signs of a batch whose x, channel and step are given; x may not fall, from batch
   // to batch neither.
   void add_products(StepBatch& batch);
 

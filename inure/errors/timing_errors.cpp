@@ -85,7 +85,7 @@ class TimingCycles : public CycleErrors {
   std::int32_t accumulator_delta(const Cycle& at, int /*chain*/, std::int32_t sum) override {
     if (!errors_.sum_errors().any()) return 0;
     SumState& state = sums_[at.channel];
-    state.step(at.step == 0, sum, signs_, g_.vec_size);
+    state.step(at.step == 0, sum, signs_.bits);
     signs_ = {};
     const int first = g_.strip_first(at.channel), channels = g_.strip_channels(first);
     const SumErrors::Part part = SumErrors::part(at.step);
@@ -95,8 +95,11 @@ class TimingCycles : public CycleErrors {
     const auto found = std::lower_bound(candidates.begin(), candidates.end(), site);
     if (found == candidates.end() || *found != site) return 0;
     const auto number = static_cast<std::size_t>(found - candidates.begin());
-    return errors_.sum_errors().delta(SumErrors::word(key_, part, strip, number),
-                                      g_.lane(at.channel), state.sum_class());
+    const std::int32_t delta =
+        errors_.sum_errors().delta(SumErrors::word(key_, part, strip, number), g_.lane(at.channel),
+                                   part, state.tests(g_.vec_size));
+    state.add_error(delta);
+    return delta;
   }
 
  private:

@@ -41,7 +41,7 @@ TimingLanes::Lane make_lane(const TimingProfile& profile, int clock, const std::
     }
     progress.advance();
   }
-  lane.sums = sum_classes(profile, clock);
+  lane.sums = SumTree(profile.clock(clock).accumulator(), profile.design());
   return lane;
 }
 
@@ -50,7 +50,7 @@ TimingLanes::Lane make_lane(const TimingProfile& profile, int clock, const std::
 double TimingLanes::largest_sum_rate() const {
   double largest = 0;
   for (const Lane& lane : lanes) {
-    for (const SumClass& c : lane.sums) largest = std::max(largest, c.rate);
+    for (const SumTree::Leaf& leaf : lane.sums.leaves()) largest = std::max(largest, leaf.rate);
   }
   return largest;
 }

@@ -9,7 +9,7 @@
 
 #include "inure/accelerator/description.pb.h"
 #include "inure/errors/exception_set.hpp"
-#include "inure/errors/sum_class.hpp"
+#include "inure/errors/sum_tree.hpp"
 #include "inure/errors/timing_profile.hpp"
 
 namespace inure {
@@ -19,7 +19,7 @@ namespace inure {
 struct TimingLanes {
   struct Lane {
     std::vector<std::shared_ptr<const ExceptionSet>> products;  // one a multiplier
-    std::vector<SumClass> sums;                                 // [kSumClasses]
+    SumTree sums;
   };
   std::vector<Lane> lanes;
   int vec_size = 0;

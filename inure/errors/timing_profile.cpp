@@ -14,7 +14,7 @@
 #include "inure/base/random.hpp"
 #include "inure/errors/product_logic.hpp"
 #include "inure/errors/product_tree.hpp"
-#include "inure/errors/sum_class.hpp"
+#include "inure/errors/sum_tree.hpp"
 #include "inure/errors/tree_draw.hpp"
 
 namespace inure {
@@ -58,36 +58,18 @@ void check_register(const RegisterProfile& what, std::uint64_t classes, bool pro
   }
 }
 
-std::uint64_t classes_of_product(const RegisterProfile& product, const std::string& where) {
-  if (product.split().empty()) {
-    if (product.error_class().empty()) return 0;
+// How many classes the tree of a register has; make_tree reads it.
+template <typename MakeTree>
+std::uint64_t count_classes(const RegisterProfile& what, const std::string& where,
+                            MakeTree&& make_tree) {
+  if (what.split().empty()) {
+    if (what.error_class().empty()) return 0;
     fail(
         "{}: classes without a tree (split) that tells which they are: characterise the lane again",
         where);
   }
-  const std::span tree(product.split().data(), index(product.split_size()));
-  return static_cast<std::uint64_t>(ProductTree(tree, where).leaves());
-}
-
-void check_sums(const RegisterProfile& what, const std::string& where) {
-  constexpr std::uint32_t kAll = (1 + kWideSums) * kSumClasses;
-  check_register(what, kAll, false, where);
-  std::set<std::uint32_t> wide, thin;
-  for (const ErrorClass& error_class : what.error_class()) {
-    (error_class.id() < kSumClasses ? thin : wide).insert(error_class.id());
-  }
-  if (what.like_size() % 2) fail("{}: like has no pairs of classes", where);
-  for (int i = 0; i < what.like_size(); i += 2) {
-    const std::uint32_t of = what.like(i), like = what.like(i + 1);
-    if (of >= kSumClasses || !thin.insert(of).second) {
-      fail("{}: class {} is like {}; expected one below {} that has no errors of its own", where,
-           of, like, kSumClasses);
-    }
-    if (!wide.count(like)) {
-      fail("{}: class {} is like {}; expected a wider class that is there, from {} on", where, of,
-           like, kSumClasses);
-    }
-  }
+  const std::span tree(what.split().data(), index(what.split_size()));
+  return static_cast<std::uint64_t>(make_tree(tree).leaves());
 }
 
 // Without nodes where the profile has none.
@@ -122,17 +104,15 @@ void check_profile(const TimingProfile& profile, const std::string& name) {
     }
     for (int i = 0; i < clock.product_size(); ++i) {
       const std::string product = fmt::format("{}, product {}", where, i);
-      check_register(clock.product(i), classes_of_product(clock.product(i), product), true,
+      const auto tree = [&](auto split) { return ProductTree(split, product); };
+      check_register(clock.product(i), count_classes(clock.product(i), product, tree), true,
                      product);
       check_late_bits(logic_of(profile, i), clock.product(i), product);
     }
-    const bool sums = clock.sum().error_class_size() + clock.accumulator().error_class_size() > 0;
-    if (sums && profile.sum_classes() != kSumClasses) {
-      fail("{}: {} classes of sums; expected {}: characterise the lane again", where,
-           profile.sum_classes(), kSumClasses);
-    }
-    check_sums(clock.sum(), where + ", sum");
-    check_sums(clock.accumulator(), where + ", accumulator");
+    const std::string sums = where + ", accumulator";
+    const auto tree = [&](auto split) { return TestTree(split, SumTree::kTests, sums); };
+    check_register(clock.accumulator(), count_classes(clock.accumulator(), sums, tree), false,
+                   sums);
   }
 }
 

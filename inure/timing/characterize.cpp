@@ -10,7 +10,6 @@
 #include "inure/base/error.hpp"
 #include "inure/base/parallel.hpp"
 #include "inure/base/progress.hpp"
-#include "inure/errors/sum_class.hpp"
 #include "inure/timing/fit.hpp"
 #include "inure/timing/multiplier_step.hpp"
 
@@ -135,9 +134,9 @@ std::vector<double> scan(const Characterization& what, const std::vector<Circuit
     const Circuit& circuit = circuits[i / clocks.size()];
     const int period = period_at(critical, clocks[i % clocks.size()]);
     if (period >= circuit.timing.critical_ps) return;  // none
-    found[i] =
-        fit_sums(circuit.netlist, circuit.vec_size, period, what.negative_activations, cycles)
-            .wrong_steps;
+    found[i] = fit_sums(circuit.netlist, circuit.vec_size, period, what.negative_activations,
+                        cycles, {}, false)
+                   .wrong_steps;
   });
   std::vector<double> rates(clocks.size());
   for (std::size_t i = 0; i < found.size(); ++i) {
@@ -254,7 +253,6 @@ TimingProfile header(const Characterization& what, const Circuit& circuit) {
   profile.set_critical_ps(static_cast<std::uint32_t>(circuit.timing.critical_ps));
   profile.set_vec_size(static_cast<std::uint32_t>(circuit.vec_size));
   profile.set_negative_activations(what.negative_activations);
-  profile.set_sum_classes(kSumClasses);
   return profile;
 }
 
@@ -295,7 +293,6 @@ void add_sums(const Characterization& what, const Circuit& circuit, TimingProfil
   for (int c = 0; c < profile.clock_size(); ++c) {
     ClockProfile& clock = *profile.mutable_clock(c);
     LaneFit& fit = fits[index(c)];
-    if (fit.sum.error_class_size() > 0) *clock.mutable_sum() = std::move(fit.sum);
     if (fit.accumulator.error_class_size() > 0) {
       *clock.mutable_accumulator() = std::move(fit.accumulator);
     }

@@ -42,22 +42,21 @@ std::optional<ProductLogic> fit_logic(const Netlist& netlist, const Multiplier& 
 
 // What a whole lane captures wrong at one period on a mix of synthetic operands.
 struct LaneFit {
-  RegisterProfile sum, accumulator;  // by class of step (sum_class.hpp)
-  std::vector<double> products;      // by multiplier: the part that is wrong
-  double wrong_steps = 0;            // at most: the sum of all registers' rates
+  RegisterProfile accumulator;   // what it and the sum before it add wrongly, by class of step
+  std::vector<double> products;  // by multiplier: the part that is wrong
+  double wrong_steps = 0;        // at most: the sum of all registers' rates
 };
 
 // Runs a lane for `cycles` cycles over some thousands of sequences of operands
 // (LaneSimulator::side_by_side), all different: activations with deviations of 15 to 45, neighbours
 // correlated or not, after a ReLU or (half of them, with negative_activations) signed; weights with
-// deviations of 20 and 30, balanced or not; outputs of 25 to 600 steps, which begin anywhere. An
-// error's class is that of the step whose sum is captured, by the right sums. A class with fewer
-// than 300 trials is like a wider one, in which products that are 0 do not count, or no signs do.
-// Of the deltas the most frequent ones are kept, which tell of 98 % of the errors (32 at most).
+// deviations of 20 and 30, balanced or not; outputs of 25 to 600 steps, which begin anywhere. The
+// tree of classes (timing_profile.proto) is grown from all steps with an error and a part of the
+// others, by what the registers really held; `tree` is false where only the rates are wanted.
 // With traces, theirs are the operands instead, each sequence's from elsewhere. Throws Error as
 // LaneSimulator does, and where a trace does not fit.
 LaneFit fit_sums(const Netlist& netlist, int vec_size, int period_ps, bool negative_activations,
-                 int cycles, std::span<const OperandTrace> traces = {});
+                 int cycles, std::span<const OperandTrace> traces = {}, bool tree = true);
 
 // Throws Error where the accumulator, at the safe clock, is not the sum of products since `first`.
 void check_sums(const Netlist& netlist, int vec_size, int critical_ps);

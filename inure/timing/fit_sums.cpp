@@ -2,25 +2,21 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <set>
 #include <span>
-#include <unordered_map>
 #include <utility>
 
 #include "inure/base/error.hpp"
 #include "inure/base/random.hpp"
-#include "inure/errors/sum_class.hpp"
 #include "inure/timing/fit.hpp"
 #include "inure/timing/lane_simulator.hpp"
+#include "inure/timing/sum_growth.hpp"
 
 namespace inure::timing {
 namespace {
 
 constexpr std::uint64_t kSeed = 0x73756D73u;
 constexpr int kSkipped = 8;  // cycles until all registers hold something of the operands
-constexpr int kMaxDeltas = 32;
-constexpr double kTold = 0.98;  // of the errors, by the deltas that are kept
-constexpr std::uint64_t kFewTrials = 300;
+constexpr int kMostClasses = 2048;
 
 constexpr std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
@@ -135,109 +131,32 @@ class TraceOperands {
   std::vector<std::int64_t> begin_, at_;
 };
 
-using Deltas = std::unordered_map<std::int32_t, std::uint32_t>;
-
-struct Counts {
-  std::vector<std::uint64_t> trials = std::vector<std::uint64_t>(kSumClasses);
-  std::vector<Deltas> deltas = std::vector<Deltas>(kSumClasses);
-};
-
-void add(ErrorClass& what, const Deltas& deltas, std::uint64_t trials) {
-  std::vector<std::pair<std::int32_t, std::uint32_t>> list(deltas.begin(), deltas.end());
-  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) {
-    return a.second != b.second ? a.second > b.second : a.first < b.first;
-  });
-  double errors = 0;
-  for (const auto& [delta, count] : list) errors += count;
-  what.set_rate(errors / static_cast<double>(trials));
-  what.set_trials(trials);
-  list.resize(std::min<std::size_t>(list.size(), kMaxDeltas));
-  double left = kTold * errors;  // rare deltas cost more room than they tell
-  for (const auto& [delta, count] : list) {
-    if (left <= 0) break;
-    left -= count;
-    what.add_delta(delta);
-    what.add_count(count);
-  }
-}
-
-// Wider classes stand for thin ones: without the products that are 0, then without any signs.
-constexpr int kWidths = kWideSums;
-constexpr int without_zeros(int signs) {
-  int level = 0;
-  while (first_signs(level + 1) <= signs) ++level;
-  return first_signs(kSignLevels) + signs - first_signs(level);
-}
-constexpr std::size_t wider_class(std::size_t c, int width) {
-  const auto of = [&](int signs) { return width == 0 ? without_zeros(signs) : 0; };
-  const int chain = static_cast<int>(c) % kSumChains, rest = static_cast<int>(c) / kSumChains;
-  const int before = of(rest / kSigns % kSigns), now = of(rest % kSigns);
-  return index(((rest / kSigns / kSigns * kSigns + before) * kSigns + now) * kSumChains + chain);
-}
-
-Counts widened(const Counts& counts, int width) {
-  Counts wide;
-  for (std::size_t c = 0; c < kSumClasses; ++c) {
-    const std::size_t to = wider_class(c, width);
-    wide.trials[to] += counts.trials[c];
-    for (const auto& [delta, count] : counts.deltas[c]) wide.deltas[to][delta] += count;
-  }
-  return wide;
-}
-
-RegisterProfile profile_of(const Counts& counts) {
-  const std::array<Counts, kWidths> wide = {widened(counts, 0), widened(counts, 1)};
-  RegisterProfile profile;
-  std::set<std::size_t> written;
-  const auto write = [&](std::size_t id, const Counts& from, std::size_t c) {
-    if (!written.insert(id).second) return;
-    ErrorClass& what = *profile.add_error_class();
-    what.set_id(static_cast<std::uint32_t>(id));
-    add(what, from.deltas[c], from.trials[c]);
-  };
-  double errors = 0, trials = 0;
-  for (std::size_t c = 0; c < kSumClasses; ++c) {
-    for (const auto& [delta, count] : counts.deltas[c]) errors += count;
-    trials += static_cast<double>(counts.trials[c]);
-    if (counts.trials[c] >= kFewTrials) {
-      if (!counts.deltas[c].empty()) write(c, counts, c);
-      continue;
-    }
-    const int width = wide[0].trials[wider_class(c, 0)] < kFewTrials;
-    const Counts& from = wide[index(width)];
-    const std::size_t of = wider_class(c, width), id = of + index((1 + width) * kSumClasses);
-    if (from.deltas[of].empty()) continue;
-    write(id, from, of);
-    profile.add_like(static_cast<std::uint32_t>(c));
-    profile.add_like(static_cast<std::uint32_t>(id));
-  }
-  profile.set_rate(trials > 0 ? errors / trials : 0);
-  return profile;
-}
-
-// One lane under way.
+// One lane under way: what its sums add wrongly, by what the registers held.
 template <typename Source>
 class LaneRun {
  public:
-  LaneRun(const LaneSimulator& lane, Source source)
+  LaneRun(const LaneSimulator& lane, Source source, bool tree)
       : lane_(lane),
         run_(lane, lane.side_by_side()),
         source_(std::move(source)),
-        sums_(index(run_.sequences())),
+        tree_(tree),
+        random_(kSeed, RandomPurpose::kErrors, 0, 2),
+        steps_(index(run_.sequences())),
+        held_(steps_.size()),
         wrong_products_(index(lane.vec_size())) {}
 
   LaneFit run(int cycles) {
     for (int cycle = 0; cycle < cycles; ++cycle) {
       set_operands(cycle);
       run_.cycle();
+      follow(cycle);
       if (cycle < kSkipped) continue;
-      if (lane_.sum() >= 0) count(lane_.sum(), cycle, sum_);
-      count(lane_.accumulator(), cycle, accumulator_);
       for (int e = 0; e < lane_.vec_size(); ++e) wrong_products_[index(e)] += wrong(e);
     }
-    LaneFit fit{profile_of(sum_), profile_of(accumulator_), {}, 0};
-    fit.wrong_steps = fit.sum.rate() + fit.accumulator.rate();
+    LaneFit fit;
     const double trials = static_cast<double>(std::max(cycles - kSkipped, 1)) * run_.sequences();
+    fit.wrong_steps = static_cast<double>(wrong_sums_) / trials;
+    if (tree_) fit.accumulator = grow_sum_tree(std::move(samples_), kMostClasses);
     for (const std::int64_t wrong : wrong_products_) {
       fit.products.push_back(static_cast<double>(wrong) / trials);
       fit.wrong_steps += fit.products.back();
@@ -248,35 +167,82 @@ class LaneRun {
  private:
   static constexpr int kHistory = 16;  // more cycles than from the ports to an accumulator
 
-  std::vector<std::uint16_t>& classes(int cycle) { return history_[index(cycle % kHistory)]; }
+  // A sequence's step under way.
+  struct Step {
+    SumContents before, now, products;  // products: of the step whose sum is captured just now
+    std::int32_t sum_delta = 0;         // which the sum's register captured wrong before
+    int number = 0;                     // in its output
+  };
 
   void set_operands(int cycle) {
-    auto& now = classes(cycle);
-    now.resize(sums_.size());
+    auto& first = first_[index(cycle % kHistory)];
+    first.resize(steps_.size());
     for (int s = 0; s < run_.sequences(); ++s) {
       source_.begin(s, cycle);
-      run_.set_first(s, source_.first(s));
-      int products = 0;
-      ProductSigns signs;
+      first[index(s)] = cycle == 0 || source_.first(s);
+      run_.set_first(s, first[index(s)]);
       for (int e = 0; e < lane_.vec_size(); ++e) {
-        const std::int8_t a = source_.activation(s, e, cycle), b = source_.weight(s, e, cycle);
-        run_.activations(s)[e] = a;
-        run_.weights(s)[e] = b;
-        products += a * b;
-        signs.add(a * b);
+        run_.activations(s)[e] = source_.activation(s, e, cycle);
+        run_.weights(s)[e] = source_.weight(s, e, cycle);
       }
-      sums_[index(s)].step(cycle == 0 || source_.first(s), products, signs, lane_.vec_size());
-      now[index(s)] = static_cast<std::uint16_t>(sums_[index(s)].sum_class());
     }
   }
 
-  void count(int word, int cycle, Counts& counts) {
-    const auto& of_step = classes(cycle - lane_.cycles_to(word));
-    for (const std::uint16_t c : of_step) ++counts.trials[c];
+  // The step that the accumulators include at the end of this cycle.
+  void follow(int cycle) {
+    const int behind = cycle - lane_.cycles_to(lane_.accumulator());
+    if (behind < 0) return;
+    const bool registered = lane_.sum() >= 0;
+    products_.assign(steps_.size(), {});
+    for (int e = 0; e < lane_.vec_size(); ++e) add_product(e);
+    run_.held(lane_.accumulator(), held_);
+    deltas_.assign(steps_.size(), 0);
+    find_errors(lane_.accumulator());
+    for (std::size_t s = 0; s < steps_.size(); ++s) {
+      Step& step = steps_[s];
+      const bool first = first_[index(behind % kHistory)][s];
+      step.before = first ? SumContents{} : step.now;
+      step.number = first ? 0 : step.number + 1;
+      step.now = registered ? step.products : products_[s].first;
+      step.now.accumulator = first ? 0 : static_cast<std::uint32_t>(held_[s]);
+      step.products = products_[s].first;
+      deltas_[s] = wrapped(deltas_[s], step.sum_delta);
+    }
+    if (cycle >= kSkipped) sample();
+    if (!registered) return;
+    deltas_.assign(steps_.size(), 0);
+    find_errors(lane_.sum());
+    for (std::size_t s = 0; s < steps_.size(); ++s) steps_[s].sum_delta = deltas_[s];
+  }
+
+  void add_product(int element) {
+    run_.held(lane_.product(element), held_);
+    for (std::size_t s = 0; s < steps_.size(); ++s) {
+      auto& [contents, signs] = products_[s];
+      contents.sum += static_cast<std::uint32_t>(held_[s]);
+      signs.add(held_[s]);
+      contents.signs = signs.bits;
+    }
+  }
+
+  static std::int32_t wrapped(std::int32_t a, std::int32_t b) {
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
+  }
+
+  void find_errors(int word) {
     run_.find_errors(word, errors_);
     for (const auto& error : errors_) {
-      if (error.sequence >= run_.sequences()) break;
-      ++counts.deltas[of_step[index(error.sequence)]][error.delta];
+      if (error.sequence < run_.sequences()) deltas_[index(error.sequence)] = error.delta;
+    }
+  }
+
+  void sample() {
+    for (std::size_t s = 0; s < steps_.size(); ++s) {
+      wrong_sums_ += deltas_[s] != 0;
+      if (!tree_ || (deltas_[s] == 0 && random_.below(kRightKept) != 0)) continue;
+      const Step& step = steps_[s];
+      samples_.push_back(
+          {SumTree::tests(step.number, lane_.vec_size(), step.before, step.now), deltas_[s]});
     }
   }
 
@@ -292,10 +258,15 @@ class LaneRun {
   const LaneSimulator& lane_;
   LaneSimulator::Run run_;
   Source source_;
-  std::vector<SumState> sums_;
-  std::array<std::vector<std::uint16_t>, kHistory> history_;
+  const bool tree_;
+  RandomStream random_;
+  std::vector<Step> steps_;  // by sequence, and so are those below
+  std::array<std::vector<std::uint8_t>, kHistory> first_;
+  std::vector<std::pair<SumContents, ProductSigns>> products_;
+  std::vector<std::int32_t> held_, deltas_;
   std::vector<LaneSimulator::Run::Error> errors_;
-  Counts sum_, accumulator_;
+  std::vector<SumSample> samples_;
+  std::int64_t wrong_sums_ = 0;
   std::vector<std::int64_t> wrong_products_;
 };
 
@@ -337,10 +308,10 @@ void check_sums(const Netlist& netlist, int vec_size, int critical_ps) {
 }
 
 LaneFit fit_sums(const Netlist& netlist, int vec_size, int period_ps, bool negative_activations,
-                 int cycles, std::span<const OperandTrace> traces) {
+                 int cycles, std::span<const OperandTrace> traces, bool tree) {
   const LaneSimulator lane(netlist, vec_size, period_ps);
   if (traces.empty()) {
-    return LaneRun(lane, OperandMix(lane.side_by_side(), negative_activations)).run(cycles);
+    return LaneRun(lane, OperandMix(lane.side_by_side(), negative_activations), tree).run(cycles);
   }
   for (const OperandTrace& trace : traces) {
     if (trace.vec_size != vec_size || trace.steps() == 0) {
@@ -352,7 +323,7 @@ LaneFit fit_sums(const Netlist& netlist, int vec_size, int period_ps, bool negat
       fail("trace of {}: it has negative activations; expected 0 to 127", trace.layer);
     }
   }
-  return LaneRun(lane, TraceOperands(lane.side_by_side(), traces)).run(cycles);
+  return LaneRun(lane, TraceOperands(lane.side_by_side(), traces), tree).run(cycles);
 }
 
 }  // namespace inure::timing

@@ -180,12 +180,12 @@ std::int32_t sum_of_products(const OperandTrace& trace, std::int64_t step) {
   return sum;
 }
 
-ProductSigns signs_of_products(const OperandTrace& trace, std::int64_t step) {
+std::uint32_t signs_of_products(const OperandTrace& trace, std::int64_t step) {
   ProductSigns signs;
   for (int element = 0; element < trace.vec_size; ++element) {
     signs.add(product(trace, step, element));
   }
-  return signs;
+  return signs.bits;
 }
 
 LaneErrors simulate_errors(const LaneSimulator& lane, const OperandTrace& trace) {
@@ -225,18 +225,18 @@ std::int32_t table_delta(const ProductTable::Clock& clock, int a_before, int b_b
   return static_cast<std::int16_t>(a * b + found->delta) - a * b;
 }
 
-std::int32_t draw_delta(const SumClass& sum_class, std::int64_t step, std::uint64_t seed) {
-  if (sum_class.rate <= 0) return 0;
+std::int32_t draw_delta(const SumTree::Leaf& leaf, std::int64_t step, std::uint64_t seed) {
+  if (leaf.rate <= 0) return 0;
   const PhiloxBlock random =
       philox({static_cast<std::uint32_t>(RandomPurpose::kErrors), static_cast<std::uint32_t>(step),
               static_cast<std::uint32_t>(step >> 32), 0},
              philox_key(seed));
-  if (uniform32(random[0]) >= sum_class.rate) return 0;
+  if (uniform32(random[0]) >= leaf.rate) return 0;
   const double u = uniform32(random[1]);
-  for (const auto& [delta, up_to] : sum_class.deltas) {
+  for (const auto& [delta, up_to] : leaf.deltas) {
     if (u <= up_to) return delta;
   }
-  return sum_class.deltas.back().first;
+  return leaf.deltas.back().first;
 }
 
 LaneErrors predict_products(const LaneModel& model, const OperandTrace& trace, std::int64_t begin,
@@ -264,13 +264,16 @@ LaneErrors predict_products(const LaneModel& model, const OperandTrace& trace, s
 
 void predict_sums(const LaneModel& model, const OperandTrace& trace, std::uint64_t seed,
                   std::vector<StepError>& errors) {
-  if (model.sums.empty()) return;
+  if (!model.sums.any()) return;
   SumState state;
   for (std::int64_t step = 0; step < trace.steps(); ++step) {
     state.step(trace.first[index(step)] || step == 0, sum_of_products(trace, step),
-               signs_of_products(trace, step), trace.vec_size);
-    const std::int32_t delta = draw_delta(model.sums[index(state.sum_class())], step, seed);
-    if (delta) errors.push_back({step, state.after(), delta});
+               signs_of_products(trace, step));
+    const int leaf = model.sums.leaf(state.tests(trace.vec_size));
+    const std::int32_t delta = draw_delta(model.sums.leaves()[index(leaf)], step, seed);
+    if (delta == 0) continue;
+    errors.push_back({step, state.after(), delta});
+    state.add_error(delta);
   }
 }
 

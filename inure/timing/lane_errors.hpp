@@ -6,7 +6,7 @@
 
 #include "inure/errors/operand_trace.hpp"
 #include "inure/errors/product_table.hpp"
-#include "inure/errors/sum_class.hpp"
+#include "inure/errors/sum_tree.hpp"
 #include "inure/errors/timing_profile.hpp"
 #include "inure/timing/lane_simulator.hpp"
 
@@ -35,16 +35,17 @@ struct LaneErrors {
 // had an error in its own first step. Throws Error where the trace has another vec_size.
 LaneErrors simulate_errors(const LaneSimulator& lane, const OperandTrace& trace);
 
-// A model of a lane at one clock period: of a profile (expand_products, sum_classes), or exact
+// A model of a lane at one clock period: of a profile (expand_products, SumTree), or exact
 // tables in the place of its product classes.
 struct LaneModel {
   std::vector<ProductTable::Clock> products;  // by multiplier
   bool negative_activations = true;
-  std::vector<SumClass> sums;  // [kSumClasses]; none: they do not err
+  SumTree sums;
 };
 
-// What a model foresees, step by step: products by table, sums by a draw for their class, as
-// injection does with right operands and accumulators. Throws Error where the model does not know
+// What a model foresees, step by step, as injection does: products by table; sums by a draw for
+// their class, with right products and with the accumulator that errors of sums before have left.
+// Throws Error where the model does not know
 // the trace's activations.
 LaneErrors predict_errors(const LaneModel& model, const OperandTrace& trace, std::uint64_t seed);
 
@@ -55,7 +56,7 @@ LaneErrors flip_independently(const LaneErrors& truth, const OperandTrace& trace
 // The sum of a step's products and their signs; and by bit the part of all steps in which a
 // register's was flipped.
 std::int32_t sum_of_products(const OperandTrace& trace, std::int64_t step);
-ProductSigns signs_of_products(const OperandTrace& trace, std::int64_t step);
+std::uint32_t signs_of_products(const OperandTrace& trace, std::int64_t step);
 std::vector<double> flip_rates(const std::vector<StepError>& errors, int bits, std::int64_t steps);
 
 }  // namespace inure::timing

@@ -35,13 +35,14 @@ inline void add_all_of(RegisterProfile& product, const std::vector<int>& tests,
   add_leaf(product, 1, deltas);
 }
 
-// Of any tests, at most `depth` deep; leaf(product) adds a leaf.
+// Of any of `tests` tests, at most `depth` deep; leaf(product) adds a leaf.
 template <typename Leaf>
-void add_random_tree(std::mt19937& random, int depth, RegisterProfile& product, const Leaf& leaf) {
+void add_random_tree(std::mt19937& random, int depth, RegisterProfile& product, const Leaf& leaf,
+                     unsigned tests = ProductTree::kTests) {
   if (depth == 0 || (depth < 4 && random() % 8 == 0)) return leaf(product);
-  add_test(product, static_cast<int>(random() % ProductTree::kTests));
-  add_random_tree(random, depth - 1, product, leaf);
-  add_random_tree(random, depth - 1, product, leaf);
+  add_test(product, static_cast<int>(random() % tests));
+  add_random_tree(random, depth - 1, product, leaf, tests);
+  add_random_tree(random, depth - 1, product, leaf, tests);
 }
 
 }  // namespace inure

@@ -11,7 +11,7 @@
 #include "inure/base/file.hpp"
 #include "inure/base/parallel.hpp"
 #include "inure/errors/product_tree.hpp"
-#include "inure/errors/sum_class.hpp"
+#include "inure/errors/sum_tree.hpp"
 #include "tests/common.hpp"
 #include "tests/errors/made_up_tree.hpp"
 
@@ -133,14 +133,20 @@ TEST_F(TimingProfiles, AreRefusedWithTheReason) {
             }),
             "p: clock of 9800 ps, product 0, class 1: expected 0 to 0");
   EXPECT_EQ(error_after([](TimingProfile& p) {
-              p.set_sum_classes(kSumClasses);
-              add_class(*p.mutable_clock(0)->mutable_sum(), 3 * kSumClasses, 0.5, {{1, 1}});
+              p.mutable_clock(0)->mutable_accumulator()->add_split(0);
+              add_class(*p.mutable_clock(0)->mutable_accumulator(), 1, 0.5, {{1 << 30, 1}});
             }),
-            "p: clock of 9800 ps, sum, class 16200: expected 0 to 16199");
+            "p: clock of 9800 ps, accumulator, class 1: expected 0 to 0");
   EXPECT_EQ(error_after([](TimingProfile& p) {
-              add_class(*p.mutable_clock(0)->mutable_sum(), 15, 0.5, {{1, 1}});
+              p.mutable_clock(0)->mutable_accumulator()->add_split(1 + SumTree::kTests);
             }),
-            "p: clock of 9800 ps: 16 classes of sums; expected 5400: characterise the lane again");
+            "p: clock of 9800 ps, accumulator: test 608 in the tree of its classes; expected one "
+            "below 608");
+  EXPECT_EQ(error_after([](TimingProfile& p) {
+              add_class(*p.mutable_clock(0)->mutable_accumulator(), 15, 0.5, {{1, 1}});
+            }),
+            "p: clock of 9800 ps, accumulator: classes without a tree (split) that tells which "
+            "they are: characterise the lane again");
 }
 
 TEST_F(TimingProfiles, FindTheirClocks) {
@@ -274,58 +280,11 @@ TEST_F(TimingProfiles, AreShipped) {
     for (const RegisterProfile& product : profile.clock(last).product()) {
       errors += static_cast<std::size_t>(product.error_class_size());
     }
-    for (const SumClass& what : sum_classes(profile, last)) errors += what.deltas.size();
+    errors += static_cast<std::size_t>(profile.clock(last).accumulator().error_class_size());
     EXPECT_GT(errors, 0u) << file.path();
     ++count;
   }
   EXPECT_GE(count, 4);
-}
-
-TEST_F(TimingProfiles, GiveThinSumsWhatWiderOnesHave) {
-  const auto with_like = [](TimingProfile& p, const std::vector<int>& like) {
-    p.set_sum_classes(kSumClasses);
-    RegisterProfile& sum = *p.mutable_clock(0)->mutable_sum();
-    add_class(sum, 7, 0.25, {{-1, 1}});
-    add_class(sum, kSumClasses + 7, 0.5, {{64, 3}});
-    for (const int id : like) sum.add_like(static_cast<std::uint32_t>(id));
-  };
-  constexpr int kWide = kSumClasses + 7;
-  TimingProfile profile = small_profile();
-  with_like(profile, {11, kWide, 12, kWide});
-  const auto classes = sum_classes(profile, 0);
-  EXPECT_DOUBLE_EQ(classes[7].rate, 0.25);
-  for (const std::size_t id : {11u, 12u}) {
-    EXPECT_DOUBLE_EQ(classes[id].rate, 0.5);
-    EXPECT_EQ(classes[id].deltas[0].first, 64);
-  }
-  EXPECT_EQ(classes[13].rate, 0);
-  const auto error_with = [&](const std::vector<int>& like) {
-    return error_after([&](TimingProfile& p) { with_like(p, like); });
-  };
-  EXPECT_EQ(error_with({11, kWide, 12, kWide}), "");
-  EXPECT_EQ(error_with({7, kWide}),
-            "p: clock of 9800 ps, sum: class 7 is like 5407; expected one below 5400 that has no "
-            "errors of its own");
-  EXPECT_EQ(error_with({11, 7}),
-            "p: clock of 9800 ps, sum: class 11 is like 7; expected a wider class that is there, "
-            "from 5400 on");
-  EXPECT_EQ(error_with({11}), "p: clock of 9800 ps, sum: like has no pairs of classes");
-}
-
-TEST_F(TimingProfiles, AddUpTheSums) {
-  TimingProfile profile = small_profile();
-  EXPECT_EQ(sum_classes(profile, 0)[3].rate, 0);
-  add_class(*profile.mutable_clock(0)->mutable_sum(), 3, 0.1, {{-256, 3}, {64, 1}});
-  add_class(*profile.mutable_clock(0)->mutable_accumulator(), 3, 0.3, {{64, 10}});
-  add_class(*profile.mutable_clock(0)->mutable_accumulator(), 15, 0.25, {{-1, 1}});
-  const auto classes = sum_classes(profile, 0);
-  EXPECT_DOUBLE_EQ(classes[3].rate, 1 - 0.9 * 0.7);
-  ASSERT_EQ(classes[3].deltas.size(), 2u);
-  EXPECT_EQ(classes[3].deltas[0].first, -256);
-  EXPECT_DOUBLE_EQ(classes[3].deltas[0].second, 0.075 / 0.4);
-  EXPECT_EQ(classes[3].deltas[1], (std::pair<std::int32_t, double>{64, 1.0}));
-  EXPECT_DOUBLE_EQ(classes[15].rate, 0.25);
-  EXPECT_EQ(sum_classes(profile, 1)[3].rate, 0);
 }
 
 }  // namespace

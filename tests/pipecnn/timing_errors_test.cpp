@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 struct Rates {
   double product;  // about, of operands that are all as frequent
-  double sum;      // of the classes that err, at most
+  double sum;      // of the classes of sums that err, at most
   bool negative = true;
 };
 
@@ -49,7 +49,6 @@ TimingProfile random_profile(unsigned seed, int vec_size, const Rates& rates) {
   profile.set_critical_ps(1000);
   profile.set_vec_size(vec_size);
   profile.set_negative_activations(rates.negative);
-  profile.set_sum_classes(kSumClasses);
   ClockProfile& clock = *profile.add_clock();
   clock.set_period_ps(900);
   for (int v = 0; v < vec_size; ++v) {
@@ -63,17 +62,14 @@ TimingProfile random_profile(unsigned seed, int vec_size, const Rates& rates) {
       add_all_of(to, bits, random_deltas(random));
     });
   }
-  for (RegisterProfile* sum : {clock.mutable_sum(), clock.mutable_accumulator()}) {
-    for (unsigned id = 0; id < kSumClasses; ++id) {
-      const double rate = random_rate(random, rates.sum);
-      if (rate == 0) continue;
-      ErrorClass& c = *sum->add_error_class();
-      c.set_id(id);
-      c.set_rate(rate);
-      for (const auto& [delta, count] : random_deltas(random))
-        c.add_delta(delta), c.add_count(count);
-    }
-  }
+  if (rates.sum == 0) return profile;
+  const auto leaf = [&](RegisterProfile& to) {
+    auto deltas = random_deltas(random);
+    // Up to the highest bits: an error of a sum changes the classes of the steps after it.
+    for (auto& [delta, count] : deltas) delta <<= random() % 16;
+    add_leaf(to, random_rate(random, rates.sum), deltas);
+  };
+  add_random_tree(random, 9, *clock.mutable_accumulator(), leaf, SumTree::kTests);
   return profile;
 }
 

@@ -9,7 +9,6 @@
 #include <thread>
 
 #include "inure/errors/operand_trace.hpp"
-#include "inure/errors/sum_class.hpp"
 #include "inure/errors/timing_profile.hpp"
 #include "tests/train/support.hpp"
 
@@ -44,18 +43,16 @@ class SweepProgram : public testing::Test {
     profile.set_critical_ps(10000);
     profile.set_vec_size(2);
     profile.set_negative_activations(true);
-    profile.set_sum_classes(kSumClasses);
     for (const unsigned period : {9800u, 9500u}) {
       ClockProfile& clock = *profile.add_clock();
       clock.set_period_ps(period);
       clock.add_product(), clock.add_product();
-      for (unsigned id = 0; id < kSumClasses; ++id) {
-        ErrorClass& what = *clock.mutable_accumulator()->add_error_class();
-        what.set_id(id);
-        what.set_rate(period == 9800u ? 0.01 : 0.2);
-        what.add_delta(-4096);
-        what.add_count(1);
-      }
+      clock.mutable_accumulator()->add_split(0);  // one class of all steps
+      ErrorClass& what = *clock.mutable_accumulator()->add_error_class();
+      what.set_id(0);
+      what.set_rate(period == 9800u ? 0.01 : 0.2);
+      what.add_delta(-4096);
+      what.add_count(1);
     }
     write_timing_profile(folder_ / "profile", profile);
     return (folder_ / "profile").string();

@@ -9,6 +9,7 @@
 #include "inure/timing/sta.hpp"
 #include "lane.hpp"
 #include "tests/common.hpp"
+#include "tests/errors/made_up_tree.hpp"
 
 namespace inure::timing {
 namespace {
@@ -262,8 +263,9 @@ INSTANTIATE_TEST_SUITE_P(Lanes, CircuitOfAProfile,
                          testing::Values(LaneCase{true, 3}, LaneCase{false, 3}));
 
 TEST(Validate, DrawsSumsByTheirClass) {
-  // One product a step: 1 and -1 in turn, in outputs of 4 steps. At an output's second step the
-  // accumulator is 1 and the sum -1, the only product is negative and the one before was not.
+  // One product a step: 1 and -1 in turn, in outputs of 4 steps. Sums of a positive accumulator err
+  // where the product is negative: in each output's second step, and in its fourth where an error
+  // before has not made the accumulator negative.
   OperandTrace trace;
   trace.vec_size = 1;
   for (int step = 0; step < 40000; ++step) {
@@ -274,21 +276,26 @@ TEST(Validate, DrawsSumsByTheirClass) {
   LaneModel model;
   model.products.resize(1);
   model.products[0].first.assign(ProductTable::kPairs + 1, 0);
-  model.sums.resize(kSumClasses);
-  SumClass& second =
-      model.sums[sum_class(1, 1, -1, ProductSigns{0, 1}.of(1), ProductSigns{1, 1}.of(1))];
-  second.rate = 0.5;
-  second.deltas = {{-2, 0.25}, {7, 1}};
+  RegisterProfile sums;
+  constexpr int kNegativeSum = 31, kNegativeAccumulator = 3 * 32 + 31;
+  add_test(sums, kNegativeSum), add_leaf(sums, 0);
+  add_test(sums, kNegativeAccumulator), add_leaf(sums, 0.5, {{-20, 1}, {7, 3}}), add_leaf(sums, 0);
+  model.sums = SumTree(sums, "");
   const LaneErrors errors = predict_errors(model, trace, 1);
-  int negative = 0;
+  int negative = 0, second = 0;
+  std::int64_t last_negative = -4;
   for (const StepError& error : errors.accumulator) {
-    ASSERT_EQ(error.step % 4, 1) << error.step;
-    ASSERT_TRUE(error.delta == -2 || error.delta == 7);
-    negative += error.delta == -2;
+    ASSERT_EQ(error.step % 2, 1) << error.step;
+    ASSERT_TRUE(error.delta == -20 || error.delta == 7);
+    ASSERT_NE(error.step, last_negative + 2);
+    if (error.step % 4 == 1 && error.delta == -20) last_negative = error.step;
+    second += error.step % 4 == 1;
+    negative += error.step % 4 == 1 && error.delta == -20;
   }
-  // In step 3 all that is the same, but for the step.
-  EXPECT_NEAR(static_cast<double>(errors.accumulator.size()), 5000, 300);
+  EXPECT_NEAR(second, 5000, 300);
   EXPECT_NEAR(negative, 1250, 150);
+  EXPECT_NEAR(static_cast<double>(errors.accumulator.size()) - second, 0.5 * (10000 - negative),
+              300);
   trace.activations[5] = -1;
   model.negative_activations = false;
   EXPECT_EQ(error_of([&] { predict_errors(model, trace, 1); }),
