@@ -131,7 +131,8 @@ class TraceOperands {
   std::vector<std::int64_t> begin_, at_;
 };
 
-// One lane under way: what its sums add wrongly, by what the registers held.
+// One lane under way: what its sums add wrongly, by the steps' classes as injection finds them:
+// with right products and an accumulator that sums' errors before have changed.
 template <typename Source>
 class LaneRun {
  public:
@@ -141,8 +142,9 @@ class LaneRun {
         source_(std::move(source)),
         tree_(tree),
         random_(kSeed, RandomPurpose::kErrors, 0, 2),
-        steps_(index(run_.sequences())),
-        held_(steps_.size()),
+        states_(index(run_.sequences())),
+        deltas_(states_.size()),
+        sum_deltas_(states_.size()),
         wrong_products_(index(lane.vec_size())) {}
 
   LaneFit run(int cycles) {
@@ -167,24 +169,30 @@ class LaneRun {
  private:
   static constexpr int kHistory = 16;  // more cycles than from the ports to an accumulator
 
-  // A sequence's step under way.
-  struct Step {
-    SumContents before, now, products;  // products: of the step whose sum is captured just now
-    std::int32_t sum_delta = 0;         // which the sum's register captured wrong before
-    int number = 0;                     // in its output
+  struct Operands {  // of a sequence in a cycle: right products
+    bool first = false;
+    std::int32_t sum = 0;
+    std::uint32_t signs = 0;
   };
+  std::vector<Operands>& operands(int cycle) { return history_[index(cycle % kHistory)]; }
 
   void set_operands(int cycle) {
-    auto& first = first_[index(cycle % kHistory)];
-    first.resize(steps_.size());
+    auto& now = operands(cycle);
+    now.resize(states_.size());
     for (int s = 0; s < run_.sequences(); ++s) {
       source_.begin(s, cycle);
-      first[index(s)] = cycle == 0 || source_.first(s);
-      run_.set_first(s, first[index(s)]);
+      const bool first = cycle == 0 || source_.first(s);
+      run_.set_first(s, first);
+      std::int32_t sum = 0;
+      ProductSigns signs;
       for (int e = 0; e < lane_.vec_size(); ++e) {
-        run_.activations(s)[e] = source_.activation(s, e, cycle);
-        run_.weights(s)[e] = source_.weight(s, e, cycle);
+        const std::int8_t a = source_.activation(s, e, cycle), b = source_.weight(s, e, cycle);
+        run_.activations(s)[e] = a;
+        run_.weights(s)[e] = b;
+        sum += a * b;
+        signs.add(a * b);
       }
+      now[index(s)] = {first, sum, signs.bits};
     }
   }
 
@@ -192,36 +200,15 @@ class LaneRun {
   void follow(int cycle) {
     const int behind = cycle - lane_.cycles_to(lane_.accumulator());
     if (behind < 0) return;
-    const bool registered = lane_.sum() >= 0;
-    products_.assign(steps_.size(), {});
-    for (int e = 0; e < lane_.vec_size(); ++e) add_product(e);
-    run_.held(lane_.accumulator(), held_);
-    deltas_.assign(steps_.size(), 0);
-    find_errors(lane_.accumulator());
-    for (std::size_t s = 0; s < steps_.size(); ++s) {
-      Step& step = steps_[s];
-      const bool first = first_[index(behind % kHistory)][s];
-      step.before = first ? SumContents{} : step.now;
-      step.number = first ? 0 : step.number + 1;
-      step.now = registered ? step.products : products_[s].first;
-      step.now.accumulator = first ? 0 : static_cast<std::uint32_t>(held_[s]);
-      step.products = products_[s].first;
-      deltas_[s] = wrapped(deltas_[s], step.sum_delta);
-    }
-    if (cycle >= kSkipped) sample();
-    if (!registered) return;
-    deltas_.assign(steps_.size(), 0);
-    find_errors(lane_.sum());
-    for (std::size_t s = 0; s < steps_.size(); ++s) steps_[s].sum_delta = deltas_[s];
-  }
-
-  void add_product(int element) {
-    run_.held(lane_.product(element), held_);
-    for (std::size_t s = 0; s < steps_.size(); ++s) {
-      auto& [contents, signs] = products_[s];
-      contents.sum += static_cast<std::uint32_t>(held_[s]);
-      signs.add(held_[s]);
-      contents.signs = signs.bits;
+    const std::vector<Operands>& step = operands(behind);
+    deltas_ = sum_deltas_;
+    find_errors(lane_.accumulator(), deltas_);
+    std::fill(sum_deltas_.begin(), sum_deltas_.end(), 0);
+    if (lane_.sum() >= 0) find_errors(lane_.sum(), sum_deltas_);  // of the next step
+    for (std::size_t s = 0; s < states_.size(); ++s) {
+      states_[s].step(step[s].first, step[s].sum, step[s].signs);
+      if (cycle >= kSkipped) sample(s);
+      states_[s].add_error(deltas_[s]);
     }
   }
 
@@ -229,21 +216,19 @@ class LaneRun {
     return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
   }
 
-  void find_errors(int word) {
+  void find_errors(int word, std::vector<std::int32_t>& deltas) {
     run_.find_errors(word, errors_);
     for (const auto& error : errors_) {
-      if (error.sequence < run_.sequences()) deltas_[index(error.sequence)] = error.delta;
+      if (error.sequence >= run_.sequences()) break;
+      std::int32_t& delta = deltas[index(error.sequence)];
+      delta = wrapped(delta, error.delta);
     }
   }
 
-  void sample() {
-    for (std::size_t s = 0; s < steps_.size(); ++s) {
-      wrong_sums_ += deltas_[s] != 0;
-      if (!tree_ || (deltas_[s] == 0 && random_.below(kRightKept) != 0)) continue;
-      const Step& step = steps_[s];
-      samples_.push_back(
-          {SumTree::tests(step.number, lane_.vec_size(), step.before, step.now), deltas_[s]});
-    }
+  void sample(std::size_t s) {
+    wrong_sums_ += deltas_[s] != 0;
+    if (!tree_ || (deltas_[s] == 0 && random_.below(kRightKept) != 0)) return;
+    samples_.push_back({states_[s].tests(lane_.vec_size()), deltas_[s]});
   }
 
   std::int64_t wrong(int element) const {
@@ -260,10 +245,9 @@ class LaneRun {
   Source source_;
   const bool tree_;
   RandomStream random_;
-  std::vector<Step> steps_;  // by sequence, and so are those below
-  std::array<std::vector<std::uint8_t>, kHistory> first_;
-  std::vector<std::pair<SumContents, ProductSigns>> products_;
-  std::vector<std::int32_t> held_, deltas_;
+  std::vector<SumState> states_;  // by sequence: as injection knows them
+  std::array<std::vector<Operands>, kHistory> history_;
+  std::vector<std::int32_t> deltas_, sum_deltas_;
   std::vector<LaneSimulator::Run::Error> errors_;
   std::vector<SumSample> samples_;
   std::int64_t wrong_sums_ = 0;

@@ -191,7 +191,7 @@ TEST_P(FittedSums, AreWhatTheSimulatorCaptures) {
   std::printf("at %d ps: %.2e wrong, %.2e foreseen\n", at, wrong / kCycles, foreseen / kCycles);
   // The operands differ, and the classes do not hold all that matters: not closer than this.
   EXPECT_GT(wrong, 20);
-  EXPECT_NEAR(std::log(foreseen / wrong), 0, std::log(1.5));
+  EXPECT_NEAR(std::log(foreseen / wrong), 0, std::log(2));
 }
 
 // Fitted on one half of a trace, the sums' classes foresee the errors of the other half.
