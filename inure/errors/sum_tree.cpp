@@ -13,14 +13,18 @@ std::uint32_t top_run(std::uint32_t word) {
   return length == 0 ? 0 : ~std::uint32_t{0} << (32 - length);
 }
 
-// How many of `count` bits are set, in quarters, as so many ones: none, or up to four.
-std::uint32_t level(std::uint32_t bits, int count) {
-  const int quarters = (std::popcount(bits) * 4 + count - 1) / count;
-  return (std::uint32_t{1} << quarters) - 1;
+// How many of `count` bits (16 at most) are set, in quarters, as so many ones: none, or up to four.
+std::uint32_t level(std::uint32_t bits, std::uint32_t count) {
+  bits -= bits >> 1 & 0x5555;
+  bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
+  bits = (bits + (bits >> 4)) & 0x0F0F;
+  const std::uint32_t set = 4 * ((bits + (bits >> 8)) & 0x1F);
+  return std::uint32_t{set > 0} | std::uint32_t{set > count} << 1 |
+         std::uint32_t{set > 2 * count} << 2 | std::uint32_t{set > 3 * count} << 3;
 }
 
 std::uint32_t levels(std::uint32_t signs, int vec_size) {
-  const int count = std::min(vec_size, ProductSigns::kMost);
+  const auto count = static_cast<std::uint32_t>(std::min(vec_size, ProductSigns::kMost));
   return level(signs & 0xFFFF, count) | level(signs >> 16, count) << 4;
 }
 

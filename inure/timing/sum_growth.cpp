@@ -14,6 +14,7 @@ constexpr int kMaxDeltas = 32;
 constexpr double kTold = 0.98;  // of the errors, by the deltas that are kept
 // A leaf stands for so many steps at least; a division tells so many times more than one by chance.
 constexpr double kFewestSteps = 200, kSignificance = 8;
+constexpr double kLargestOfMean = 8;
 // The most frequent deltas are told apart, the others count as one.
 constexpr std::size_t kGroups = 6;
 
@@ -64,8 +65,20 @@ class Growth {
     for (std::size_t g = 0; g + 1 < kGroups && g < deltas.size(); ++g) {
       frequent_.push_back(deltas[g].first);
     }
-    add_node(0, samples_.size());
-    for (int leaves = 1; leaves < most && !open_.empty(); ++leaves) divide();
+    // The steps of the two parts are told apart first.
+    const double start = largest_rate(true), later = largest_rate(false);
+    add_node(0, samples_.size(), 0);
+    divide({0, 0, SumTree::kFirstStep}, 0, start);
+    divide({0, 1, SumTree::kSecondStep}, later, start);
+    for (int leaves = 3; leaves < most && !open_.empty();) {
+      const Division best = open_.top();
+      open_.pop();
+      Node& node = nodes_[index(best.node)];
+      if (node.test >= 0) continue;  // those two
+      const double largest = node.largest_rate;
+      divide(best, largest, largest);
+      ++leaves;
+    }
   }
 
   RegisterProfile profile() const {
@@ -81,8 +94,9 @@ class Growth {
   struct Node {  // of samples first to end
     std::size_t first = 0, end = 0;
     Sums sums;
-    int test = -1;  // of a leaf: -1
-    int zero = 0;   // the branch of a 0; that of a 1 is the next
+    double largest_rate = 0;  // that leaves may have
+    int test = -1;            // of a leaf: -1
+    int zero = 0;             // the branch of a 0; that of a 1 is the next
   };
   struct Division {
     double gain = 0;
@@ -101,9 +115,19 @@ class Growth {
         1;
   }
 
-  void add_node(std::size_t first, std::size_t end) {
+  // Injection draws candidates at the largest rate of the leaves of an output's first two steps
+  // (start), or of the later ones: that may be so many times the mean rate of these steps.
+  double largest_rate(bool start) const {
+    Sums sums;
+    for (const SumSample& sample : samples_) {
+      if (((sample.tests[SumTree::kLevelWord] & 3) != 0) == start) count(sample, sums);
+    }
+    return sums.steps > 0 ? kLargestOfMean * sums.all_errors() / sums.steps : 0;
+  }
+
+  void add_node(std::size_t first, std::size_t end, double largest) {
     const int node = static_cast<int>(nodes_.size());
-    nodes_.push_back({first, end, {}, -1, 0});
+    nodes_.push_back({first, end, {}, largest, -1, 0});
     Sums all;
     ones_.assign(SumTree::kTests, {});
     for (std::size_t i = first; i < end; ++i) {
@@ -135,15 +159,16 @@ class Growth {
     for (int test = 0; test < SumTree::kTests; ++test) {
       const Sums &one = ones_[index(test)], zero = all - one;
       if (std::min(one.steps, zero.steps) < kFewestSteps) continue;
+      const double rate_of_one = one.all_errors() / one.steps;
+      const double rate_of_zero = zero.all_errors() / zero.steps;
+      if (std::max(rate_of_one, rate_of_zero) > nodes_[index(node)].largest_rate) continue;
       const double gain = one.told() + zero.told() - all.told();
       if (gain > best.gain) best = {gain, node, test};
     }
     return best;
   }
 
-  void divide() {
-    const Division best = open_.top();
-    open_.pop();
+  void divide(const Division& best, double largest_of_zero, double largest_of_one) {
     const std::size_t first = nodes_[index(best.node)].first, end = nodes_[index(best.node)].end;
     const auto middle = std::partition(
         samples_.begin() + static_cast<std::ptrdiff_t>(first),
@@ -153,8 +178,8 @@ class Growth {
     const auto half = static_cast<std::size_t>(middle - samples_.begin());
     nodes_[index(best.node)].test = best.test;
     nodes_[index(best.node)].zero = static_cast<int>(nodes_.size());
-    add_node(first, half);
-    add_node(half, end);
+    add_node(first, half, largest_of_zero);
+    add_node(half, end, largest_of_one);
   }
 
   void write(int at, std::uint32_t& leaves, RegisterProfile& profile) const {
