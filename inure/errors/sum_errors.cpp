@@ -116,41 +116,40 @@ SumErrors::SumErrors(const TimingLanes& lanes)
                   SiteSampler(largest_[kLater], kCandidateModel + kLater)} {
   if (!any()) return;
   for (const TimingLanes::Lane& lane : lanes.lanes) {
-    lanes_.push_back(make_lane(lane.sums, largest_, vec_size_));
+    add_lane(lane.sums);
   }
 }
 
-SumErrors::Lane SumErrors::make_lane(const SumTree& tree, const std::array<double, kParts>& largest,
-                                     int vec_size) {
-  Lane lane;
+void SumErrors::add_lane(const SumTree& tree) {
+  Lane& lane = lanes_.emplace_back();
   lane.tree = tree;
+  lane.first_leaf = forest_.leaves();
+  forest_.add(tree);
   for (const Part part : {kStart, kLater}) {
-    std::vector<Lane::Leaf>& leaves = lane.leaves[part];
-    leaves.resize(index(std::max(tree.any() ? static_cast<int>(tree.leaves().size()) : 1, 1)));
+    leaves_[part].resize(index(forest_.leaves()));
     lane.may_err[part].assign(kSignKeys, 0);
-    if (!tree.any() || largest[part] <= 0) continue;
+    if (!tree.any() || largest_[part] <= 0) continue;
+    const std::span leaves = std::span(leaves_[part]).subspan(index(lane.first_leaf));
     for (std::size_t i = 0; i < leaves.size(); ++i) {
       const SumTree::Leaf& what = tree.leaves()[i];
-      const double most = std::min(what.rate / largest[part], 1.0);
+      const double most = std::min(what.rate / largest_[part], 1.0);
       for (const auto& [delta, up_to] : what.deltas) {
         const double below = std::min(std::round(most * up_to * 0x1p32), 0x1p32 - 1);
         leaves[i].deltas.emplace_back(static_cast<std::uint32_t>(below), delta);
       }
       if (!leaves[i].deltas.empty()) leaves[i].erring = leaves[i].deltas.back().first;
     }
-    find_bounds(tree, part, vec_size, leaves, lane.may_err[part]);
+    find_bounds(tree, part, vec_size_, leaves, lane.may_err[part]);
   }
-  return lane;
 }
 
 // A negative product is not 0: other keys do not occur.
 void SumErrors::find_bounds(const SumTree& tree, Part part, int vec_size,
-                            const std::vector<Lane::Leaf>& leaves,
-                            std::vector<std::uint32_t>& may_err) {
+                            std::span<const Leaf> leaves, std::vector<std::uint32_t>& may_err) {
   const int known = std::min(vec_size, kKeyProducts);
   const std::uint32_t products = (1u << known) - 1;
   std::vector<std::uint32_t> erring;
-  for (const Lane::Leaf& leaf : leaves) erring.push_back(leaf.erring);
+  for (const Leaf& leaf : leaves) erring.push_back(leaf.erring);
   const Bounds<std::uint32_t> bounds(tree, part, known, vec_size == known, erring);
   for (std::uint32_t key = 0; key < kSignKeys; ++key) {
     const auto part_of = [&](int i) { return key >> (i * kKeyProducts) & kKeyBits; };
@@ -168,14 +167,17 @@ std::uint32_t SumErrors::word(const ErrorKey& key, Part part, std::uint32_t stri
   return site_word(key, kWordModel + part, strip, static_cast<std::uint32_t>(k));
 }
 
+std::int32_t SumErrors::Leaf::delta(std::uint32_t word) const {
+  return std::upper_bound(deltas.begin(), deltas.end(), word,
+                          [](std::uint32_t w, const auto& d) { return w < d.first; })
+      ->second;
+}
+
 std::int32_t SumErrors::delta(std::uint32_t word, int lane, Part part,
                               const SumTree::Tests& tests) const {
   const Lane& of = this->lane(lane);
-  const Lane::Leaf& leaf = of.leaves[part][index(of.tree.leaf(tests))];
-  if (word >= leaf.erring) return 0;
-  return std::upper_bound(leaf.deltas.begin(), leaf.deltas.end(), word,
-                          [](std::uint32_t w, const auto& d) { return w < d.first; })
-      ->second;
+  const Leaf& leaf = leaves_[part][index(of.first_leaf + of.tree.leaf(tests))];
+  return word < leaf.erring ? leaf.delta(word) : 0;
 }
 
 // A strip's candidates on their way to errors: StepBatch::kMost at a time their own step and the
@@ -191,7 +193,7 @@ struct SumErrors::Strip {
   std::uint32_t words[StepBatch::kMost];
   int likely[StepBatch::kMost], likely_count = 0;  // numbers in the batch
   std::int32_t before[StepBatch::kMost];  // by number in the batch: the accumulator's, if right
-  std::array<const Lane*, LaneGeometry::kStripChannels> lanes{};
+  std::array<int, LaneGeometry::kStripChannels> trees{};
   std::vector<Carried>& carried;
 
   // The candidates of a pixel and of kWidth channels: some in the order of `likely`.
@@ -211,7 +213,7 @@ struct SumErrors::Strip {
         carried(carried_errors) {
     const LaneGeometry& g = *strip.geometry;
     for (int c = 0; c < strip.channels; ++c) {
-      lanes[index(c)] = &all.lane(g.lane(strip.first_channel + c));
+      trees[index(c)] = g.lane(strip.first_channel + c) % static_cast<int>(all.lanes_.size());
     }
   }
 
@@ -219,7 +221,7 @@ struct SumErrors::Strip {
   void thin(Part part) {
     likely_count = 0;
     for (int i = 0; i < batch.count; ++i) {
-      const auto& may_err = lanes[index(batch.channel[i])]->may_err[part];
+      const auto& may_err = errors.lanes_[index(trees[index(batch.channel[i])])].may_err[part];
       likely[likely_count] = i;
       likely_count += words[i] < may_err[sign_key(batch.signs[i], batch.signs_before[i])];
     }
@@ -266,27 +268,49 @@ struct SumErrors::Strip {
     }
   }
 
-  // Adds the deltas of those that do err. An output's are in order of steps.
+  // Adds the deltas of those that do err: all at once of the state that their outputs are in, but
+  // what comes after an error of the same output once more, with that error.
   void settle(Part part) {
-    const LaneGeometry& g = *operands.geometry;
-    for (int k = 0; k < likely_count; ++k) {
-      const int i = likely[k], channel = batch.channel[i], step = batch.step[i];
-      Carried& output = carried[index(batch.x[i] * operands.channels + channel)];
-      const auto right_before = static_cast<std::uint32_t>(before[i]);
-      const auto sum_before = static_cast<std::uint32_t>(batch.sum_before[i]);
-      const std::uint32_t just_added = output.last_step == step - 1 ? output.last : 0;
-      const SumContents now{right_before + output.all, static_cast<std::uint32_t>(batch.sum[i]),
-                            batch.signs[i]};
-      const SumContents then{now.accumulator - just_added - sum_before, sum_before,
-                             batch.signs_before[i]};
-      const auto tests = SumTree::tests(step, errors.vec_size_, then, now);
-      const std::int32_t delta =
-          errors.delta(words[i], g.lane(operands.first_channel + channel), part, tests);
-      if (delta == 0) continue;
-      const auto added = static_cast<std::uint32_t>(delta);
-      output = {output.all + added, added, step};
-      sums[batch.x[i] * stride + channel] += added;
+    while (likely_count > 0) {
+      int leaves[StepBatch::kMost + SumForest::kSteps];
+      for (int k = 0; k < likely_count; k += SumForest::kSteps) find_leaves(k, leaves + k);
+      int again = 0, erred = -1;  // an output
+      for (int k = 0; k < likely_count; ++k) {
+        const int i = likely[k], at = output(i);
+        if (at == erred) {
+          likely[again++] = i;
+          continue;
+        }
+        const Leaf& leaf = errors.leaves_[part][index(leaves[k])];
+        if (words[i] >= leaf.erring) continue;
+        const auto added = static_cast<std::uint32_t>(leaf.delta(words[i]));
+        carried[index(at)] = {carried[index(at)].all + added, added, batch.step[i]};
+        sums[batch.x[i] * stride + batch.channel[i]] += added;
+        erred = at;
+      }
+      likely_count = again;
     }
+  }
+
+  int output(int i) const { return batch.x[i] * operands.channels + batch.channel[i]; }
+
+  // Of SumForest::kSteps of those that may err.
+  void find_leaves(int begin, int* leaves) const {
+    SumForest::Steps steps;
+    for (int k = 0; k < SumForest::kSteps; ++k) {
+      const int i = likely[std::min(begin + k, likely_count - 1)], step = batch.step[i];
+      const Carried& wrong = carried[index(output(i))];
+      const std::uint32_t just_added = wrong.last_step == step - 1 ? wrong.last : 0;
+      steps.tree[k] = trees[index(batch.channel[i])];
+      steps.step[k] = step;
+      steps.accumulator[k] = static_cast<std::uint32_t>(before[i]) + wrong.all;
+      steps.sum[k] = static_cast<std::uint32_t>(batch.sum[i]);
+      steps.signs[k] = batch.signs[i];
+      steps.sum_before[k] = static_cast<std::uint32_t>(batch.sum_before[i]);
+      steps.accumulator_before[k] = steps.accumulator[k] - just_added - steps.sum_before[k];
+      steps.signs_before[k] = batch.signs_before[i];
+    }
+    errors.forest_.find_leaves(steps, errors.vec_size_, leaves);
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -63,14 +64,16 @@ class SumErrors {
     return half(signs) | half(signs_before) << (2 * kKeyProducts);
   }
 
+  struct Leaf {
+    std::uint32_t erring = 0;  // words below this one err
+    // Ascending: a candidate with a word below `first` adds `second`.
+    std::vector<std::pair<std::uint32_t, std::int32_t>> deltas;
+    // Of a word that errs.
+    std::int32_t delta(std::uint32_t word) const;
+  };
   struct Lane {
     SumTree tree;
-    struct Leaf {
-      std::uint32_t erring = 0;  // words below this one err
-      // Ascending: a candidate with a word below `first` adds `second`.
-      std::vector<std::pair<std::uint32_t, std::int32_t>> deltas;
-    };
-    std::array<std::vector<Leaf>, kParts> leaves;
+    int first_leaf = 0;
     // By part and key: the largest `erring` of the leaves that such a step may have.
     std::array<std::vector<std::uint32_t>, kParts> may_err;
   };
@@ -81,11 +84,9 @@ class SumErrors {
     int last_step = -1;
   };
 
-  static Lane make_lane(const SumTree& tree, const std::array<double, kParts>& largest,
-                        int vec_size);
+  void add_lane(const SumTree& tree);
   static void find_bounds(const SumTree& tree, Part part, int vec_size,
-                          const std::vector<Lane::Leaf>& leaves,
-                          std::vector<std::uint32_t>& may_err);
+                          std::span<const Leaf> leaves, std::vector<std::uint32_t>& may_err);
   const Lane& lane(int number) const {
     return lanes_[static_cast<std::size_t>(number) % lanes_.size()];
   }
@@ -97,6 +98,8 @@ class SumErrors {
   std::array<double, kParts> largest_;
   std::array<SiteSampler, kParts> candidates_;
   std::vector<Lane> lanes_;
+  SumForest forest_;
+  std::array<std::vector<Leaf>, kParts> leaves_;  // of the forest
 };
 
 }  // namespace inure

@@ -68,6 +68,35 @@ class SumTree {
   std::vector<Leaf> leaves_;  // none: without errors
 };
 
+// The trees of some lanes. Finds the leaves of many steps side by side, of each one in its own
+// tree.
+class SumForest {
+ public:
+  static constexpr int kSteps = 16;
+  struct Steps {
+    int tree[kSteps], step[kSteps];
+    std::uint32_t accumulator[kSteps], sum[kSteps], signs[kSteps];
+    std::uint32_t accumulator_before[kSteps], sum_before[kSteps], signs_before[kSteps];
+  };
+
+  void add(const SumTree& tree);
+  // The leaves of a tree follow those of the trees added before.
+  int first_leaf(int tree) const { return first_leaves_[static_cast<std::size_t>(tree)]; }
+  int leaves() const { return leaves_; }
+  void find_leaves(const Steps& steps, int vec_size, int* leaves) const;
+
+ private:
+  struct Node {
+    std::uint16_t outcomes, bit;  // of which test
+    std::uint32_t one;
+  };
+  std::vector<Node> nodes_;
+  std::vector<int> leaf_of_;  // by node
+  std::vector<std::uint32_t> roots_;
+  std::vector<int> first_leaves_;
+  int leaves_ = 0;
+};
+
 // The sums of a lane, step by step, modulo 2^32, with the errors that were told to it.
 class SumState {
  public:
