@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <map>
-#include <queue>
 
 #include "inure/base/parallel.hpp"
 #include "inure/base/random.hpp"
 #include "inure/errors/product_tree.hpp"
+#include "inure/timing/growing_tree.hpp"
 
 namespace inure::timing {
 namespace {
@@ -25,6 +24,8 @@ std::size_t index(int i) { return static_cast<std::size_t>(i); }
 struct Sample {
   ProductTree::Tests tests;
   std::int32_t delta = 0;  // 0: right
+
+  bool test(int test) const { return tests[test]; }
 };
 using Samples = std::vector<Sample>;
 
@@ -126,42 +127,34 @@ struct Sums {
   }
 };
 
-// Grows a tree, the best division first.
 class Growth {
  public:
-  Growth(Samples samples, const ProductFit& fit) : samples_(std::move(samples)), fit_(fit) {
+  Growth(Samples samples, const ProductFit& fit)
+      : tree_(std::move(samples), {kRightKept, fit.max_deltas}) {
     double squares = 0, errors = 0;
-    for (const Sample& sample : samples_) {
+    for (const Sample& sample : tree_.samples()) {
       squares += static_cast<double>(sample.delta) * sample.delta;
       errors += sample.delta != 0;
     }
     if (errors == 0) return;
     mean_square_ = squares / errors;
-    add_node(0, samples_.size());
-    for (int classes = 1; classes < fit_.max_classes && !open_.empty(); ++classes) divide();
+    offer_best(0);
+    for (int classes = 1; classes < fit.max_classes; ++classes) {
+      const auto best = tree_.best();
+      if (!best) break;
+      const int zero = tree_.divide(best->node, best->test);
+      offer_best(zero);
+      offer_best(zero + 1);
+    }
   }
 
   RegisterProfile profile() const {
     RegisterProfile profile;
-    std::uint32_t leaves = 0;
-    if (!nodes_.empty()) write(0, leaves, profile);
+    if (mean_square_ > 0) tree_.write(profile);
     return profile;
   }
 
  private:
-  // Of samples first to end.
-  struct Node {
-    std::size_t first = 0, end = 0;
-    int test = -1;  // of a leaf: -1
-    int zero = 0;   // the branch of a 0; that of a 1 is the next
-  };
-  struct Division {
-    double gain = 0;
-    int node = 0, test = -1;
-    bool operator<(const Division& other) const {
-      return gain != other.gain ? gain < other.gain : node > other.node;
-    }
-  };
   // A leaf has so many trials at least; a division tells so many times more than one by chance.
   static constexpr std::int64_t kFewestTrials = 48;
   static constexpr double kSignificance = 10;
@@ -172,13 +165,10 @@ class Growth {
     return (errors * errors + deltas * deltas / mean_square_) / static_cast<double>(sums.trials);
   }
 
-  void add_node(std::size_t first, std::size_t end) {
-    const int node = static_cast<int>(nodes_.size());
-    nodes_.push_back({first, end});
+  void offer_best(int leaf) {
     Sums all;
     std::array<Sums, ProductTree::kTests> ones{};
-    for (std::size_t i = first; i < end; ++i) {
-      const Sample& sample = samples_[i];
+    for (const Sample& sample : tree_.samples(leaf)) {
       all.add(sample);
       for (std::uint64_t left = sample.tests.operands; left; left &= left - 1) {
         ones[index(std::countr_zero(left))].add(sample);
@@ -190,67 +180,18 @@ class Growth {
     if (all.errors == 0) return;
     // Chance tells about the rate, of errors and of deltas.
     const double rate = static_cast<double>(all.errors) / static_cast<double>(all.trials);
-    Division best{kSignificance * 2 * rate, node, -1};
+    GrowingTree<Sample>::Division best{kSignificance * 2 * rate, leaf, -1};
     for (int test = 0; test < ProductTree::kTests; ++test) {
       const Sums &one = ones[index(test)], zero = all - one;
       if (std::min(one.trials, zero.trials) < kFewestTrials) continue;
       const double gain = told(one) + told(zero) - told(all);
-      if (gain > best.gain) best = {gain, node, test};
+      if (gain > best.gain) best = {gain, leaf, test};
     }
-    if (best.test >= 0) open_.push(best);
+    if (best.test >= 0) tree_.offer(best);
   }
 
-  void divide() {
-    const Division best = open_.top();
-    open_.pop();
-    const auto [first, end, unused, none] = nodes_[index(best.node)];
-    const auto begin = samples_.begin();
-    const auto middle = std::partition(
-        begin + static_cast<std::ptrdiff_t>(first), begin + static_cast<std::ptrdiff_t>(end),
-        [&](const Sample& sample) { return !sample.tests[best.test]; });
-    nodes_[index(best.node)].test = best.test;
-    nodes_[index(best.node)].zero = static_cast<int>(nodes_.size());
-    add_node(first, static_cast<std::size_t>(middle - begin));
-    add_node(static_cast<std::size_t>(middle - begin), end);
-  }
-
-  void write(int at, std::uint32_t& leaves, RegisterProfile& profile) const {
-    const Node& node = nodes_[index(at)];
-    profile.add_split(static_cast<std::uint32_t>(1 + node.test));
-    if (node.test >= 0) {
-      write(node.zero, leaves, profile);
-      return write(node.zero + 1, leaves, profile);
-    }
-    write_class(node, leaves++, profile);
-  }
-
-  void write_class(const Node& node, std::uint32_t id, RegisterProfile& profile) const {
-    Sums sums;
-    std::map<std::int32_t, std::uint32_t> deltas;
-    for (std::size_t i = node.first; i < node.end; ++i) {
-      sums.add(samples_[i]);
-      if (samples_[i].delta) ++deltas[samples_[i].delta];
-    }
-    if (deltas.empty()) return;
-    ErrorClass& what = *profile.add_error_class();
-    what.set_id(id);
-    what.set_rate(static_cast<double>(sums.errors) / static_cast<double>(sums.trials));
-    what.set_trials(static_cast<std::uint64_t>(sums.trials));
-    std::vector<std::pair<std::int32_t, std::uint32_t>> list(deltas.begin(), deltas.end());
-    std::stable_sort(list.begin(), list.end(),
-                     [](const auto& a, const auto& b) { return a.second > b.second; });
-    if (list.size() > index(fit_.max_deltas)) list.resize(index(fit_.max_deltas));
-    for (const auto& [delta, count] : list) {
-      what.add_delta(delta);
-      what.add_count(count);
-    }
-  }
-
-  Samples samples_;
-  const ProductFit& fit_;
-  double mean_square_ = 0;  // of the deltas of errors
-  std::vector<Node> nodes_;
-  std::priority_queue<Division> open_;
+  GrowingTree<Sample> tree_;
+  double mean_square_ = 0;  // of the deltas of errors; 0: there are none
 };
 
 }  // namespace

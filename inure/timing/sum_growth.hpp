@@ -13,6 +13,8 @@ inline constexpr std::uint32_t kRightKept = 8;
 struct SumSample {
   SumTree::Tests tests;
   std::int32_t delta = 0;  // 0: right
+
+  bool test(int test) const { return tests[static_cast<unsigned>(test) / 32] >> test % 32 & 1; }
 };
 
 // Grows the tree from samples: the leaf whose best test tells most of errors and of which delta
