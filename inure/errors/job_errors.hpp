@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "inure/errors/activation_planes.hpp"
+#include "inure/errors/surroundings.hpp"
 #include "inure/errors/tap_jobs.hpp"
 #include "inure/errors/weight_uses.hpp"
 
@@ -33,8 +34,8 @@ class JobErrors {
   // Where they are in the batch.
   void find_hits(const ActivationPlanes& planes, std::span<const TapJob> jobs, int images);
   // Of several for the same outputs, to one image's sums.
-  static void apply(std::span<const JobErrors> all, const LaneGeometry& g, const OutputRange& range,
-                    int image, std::uint32_t* sums);
+  static void apply(std::span<const JobErrors> all, const Surroundings& around, int image,
+                    std::uint32_t* sums);
 
  private:
   struct Hit {  // a position whose pair of activations has entries
@@ -61,7 +62,6 @@ class JobErrors {
   std::vector<std::uint32_t> segments_;  // by position; some more may be read
   std::vector<std::uint32_t> ends_;      // by position
   std::size_t positions_ = 0;            // of an image
-  int columns_ = 0;
 };
 
 }  // namespace inure

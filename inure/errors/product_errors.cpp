@@ -60,12 +60,14 @@ void ProductErrors::plan(const BatchOperands& batch) {
   const LaneGeometry& g = *batch.geometry;
   if (height_ != batch.height || width_ != batch.width) {
     height_ = batch.height, width_ = batch.width;
+    ranges_.clear();
     blocks_.clear();
     weights_version_ = 0;
     for (const OutputRange& range : OutputRange::split(g)) {
       for (int v = 0; v < g.vec_size; ++v) {
-        if (errs(lanes_, v)) add_blocks(v, range);
+        if (errs(lanes_, v)) add_blocks(v, ranges_.size());
       }
+      ranges_.emplace_back(g, range, height_, width_);
     }
   }
   if (weights_version_ == batch.weights_version) return;
@@ -75,13 +77,13 @@ void ProductErrors::plan(const BatchOperands& batch) {
   parallel_for(static_cast<std::int64_t>(blocks_.size() * kinds), [&](std::int64_t work) {
     Block& block = blocks_[static_cast<std::size_t>(work) / kinds];
     const std::size_t kind = static_cast<std::size_t>(work) % kinds;
-    block.uses[kind].build(g, batch.weights, block.jobs, block.range, [&](int channel) {
-      return static_cast<std::size_t>(g.lane(channel)) % kinds == kind;
-    });
+    block.uses[kind].build(
+        g, batch.weights, block.jobs, ranges_[block.range].range(),
+        [&](int channel) { return static_cast<std::size_t>(g.lane(channel)) % kinds == kind; });
   });
 }
 
-void ProductErrors::add_blocks(int multiplier, const OutputRange& range) {
+void ProductErrors::add_blocks(int multiplier, std::size_t range) {
   const LaneGeometry& g = *batch_.geometry;
   const std::vector<TapJob> jobs = tap_jobs(g, batch_.groups(), multiplier, height_, width_);
   const std::size_t blocks = (jobs.size() + WeightUses::kJobs - 1) / WeightUses::kJobs;
@@ -123,9 +125,9 @@ void ProductErrors::add_deltas(int image, std::uint32_t* sums) const {
     return;
   }
   for (std::size_t first = 0, last = 0; first < blocks_.size(); first = last) {
-    const OutputRange& range = blocks_[first].range;
-    while (last < blocks_.size() && blocks_[last].range.first == range.first) ++last;
-    JobErrors::apply({errors_.data() + first, last - first}, g, range, image, sums);
+    const std::size_t range = blocks_[first].range;
+    while (last < blocks_.size() && blocks_[last].range == range) ++last;
+    JobErrors::apply({errors_.data() + first, last - first}, ranges_[range], image, sums);
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "inure/errors/error_model.hpp"
 #include "inure/errors/job_errors.hpp"
+#include "inure/errors/surroundings.hpp"
 #include "inure/errors/tap_jobs.hpp"
 #include "inure/errors/timing_lanes.hpp"
 #include "inure/errors/weight_uses.hpp"
@@ -28,17 +29,18 @@ class ProductErrors {
   // Jobs that are looked up together: of one multiplier.
   struct Block {
     int multiplier = 0;
-    OutputRange range;
+    std::size_t range = 0;  // of ranges_
     std::vector<TapJob> jobs;
     std::vector<WeightUses> uses;  // one for each kind of lane
   };
 
   void plan(const BatchOperands& batch);
-  void add_blocks(int multiplier, const OutputRange& range);
+  void add_blocks(int multiplier, std::size_t range);
 
   const TimingLanes& lanes_;
   std::string layer_;
   BatchOperands batch_;                 // without strips
+  std::vector<Surroundings> ranges_;    // of output channels
   std::vector<Block> blocks_;           // by range
   std::vector<JobErrors> errors_;       // of the blocks
   std::vector<std::uint32_t> vectors_;  // the deltas of a fully connected stage, [images][channels]
