@@ -1,12 +1,12 @@
 #include "inure/errors/exception_set.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
 #include "inure/base/error.hpp"
 #include "inure/base/parallel.hpp"
-#include "inure/errors/exception_patches.hpp"
 
 namespace inure {
 namespace {
@@ -14,20 +14,45 @@ namespace {
 // The pair of a value followed by itself.
 bool unchanged(unsigned pair) { return pair >> 8 == (pair & 255); }
 
-// Of the larger of a pair's two, -128 counting as 127: 0 to 7.
-unsigned magnitude_of(unsigned pair) {
+// Of the larger of a pair's two, -128 counting as 127.
+unsigned largest_of(unsigned pair) {
   const auto magnitude = [](unsigned byte) { return byte < 128 ? byte : 255 - byte; };
-  return std::max(magnitude(pair >> 8), magnitude(pair & 255)) / 16;
+  return std::max(magnitude(pair >> 8), magnitude(pair & 255));
 }
 
 }  // namespace
 
-ExceptionSet::ExceptionSet(const ProductTable::Clock& clock, bool negative_activations)
-    : negative_activations_(negative_activations) {
-  if (clock.exceptions.size() > std::numeric_limits<std::uint32_t>::max()) {
-    fail("errors: timing: {} wrong products at {} ps are too many; give a lower clock",
-         clock.exceptions.size(), clock.period_ps);
+// Makes the patches of one pair of activations after another.
+class ExceptionSet::PatchBuilder {
+ public:
+  std::vector<Patch> patches;
+
+  void begin_pair() {
+    for (std::size_t i = first_; i < patches.size(); ++i) last_[patches[i].place] = 0;
+    first_ = patches.size();
   }
+
+  void add(const Exception& e) {
+    const unsigned before = e.weights >> 8, now = e.weights & 255;
+    const unsigned place = ExceptionSet::place(before, now);
+    std::size_t i = last_[place];
+    while (i != 0 && patches[i - 1].delta != e.delta) i = earlier_[i - 1];
+    if (i == 0) {
+      patches.push_back({{0, 0}, static_cast<std::uint16_t>(place), e.delta});
+      earlier_.push_back(last_[place]);
+      i = last_[place] = static_cast<std::uint32_t>(patches.size());
+    }
+    patches[i - 1].before[before >> 5 & 1] |= 1u << (before & 31);
+  }
+
+ private:
+  std::size_t first_ = 0;                                    // patch of the pair
+  std::array<std::uint32_t, ExceptionSet::kPlaces> last_{};  // its number + 1
+  std::vector<std::uint32_t> earlier_;  // of the same pair and place: its number + 1
+};
+
+std::vector<ExceptionSet::Exception> ExceptionSet::sort(const ProductTable::Clock& clock,
+                                                        std::vector<std::uint32_t>& first) const {
   // Visits those with a part of the activations before, since so many lists grow at a time as the
   // caches hold; parts do not meet in one list, so that each has a thread.
   constexpr unsigned kPart = 16 * 256;
@@ -39,7 +64,7 @@ ExceptionSet::ExceptionSet(const ProductTable::Clock& clock, bool negative_activ
       };
       for (unsigned pair = 0; pair < ProductTable::kPairs; ++pair) {
         const bool same_weight = unchanged(pair);
-        const unsigned magnitude = magnitude_of(pair);
+        const unsigned magnitude = largest_of(pair) / kMagnitude;
         const auto* const end = clock.exceptions.data() + clock.first[pair + 1];
         const auto* at =
             std::lower_bound(clock.exceptions.data() + clock.first[pair], end, begin, below);
@@ -50,64 +75,67 @@ ExceptionSet::ExceptionSet(const ProductTable::Clock& clock, bool negative_activ
       }
     });
   };
-  const std::size_t keys = negative_activations ? ProductTable::kPairs : ProductTable::kPairs / 4;
-  first_.assign(keys * kMagnitudes + 1, 0);
-  for_each([&](std::size_t at, unsigned, std::uint16_t) { ++first_[at]; });
+  first.assign(std::size_t{keys()} * kMagnitudes + 1, 0);
+  for_each([&](std::size_t at, unsigned, std::uint16_t) { ++first[at]; });
   std::uint32_t count = 0;
-  for (std::uint32_t& n : first_) count += std::exchange(n, count);
-  exceptions_.resize(count);
-  std::vector<std::uint32_t> next = first_;
+  for (std::uint32_t& n : first) count += std::exchange(n, count);
+  std::vector<Exception> sorted(count);
+  std::vector<std::uint32_t> next = first;
   for_each([&](std::size_t at, unsigned pair, std::uint16_t delta) {
-    exceptions_[next[at]++] = {static_cast<std::uint16_t>(pair), delta};
+    sorted[next[at]++] = {static_cast<std::uint16_t>(pair), delta};
   });
-}
-
-ExceptionSet::~ExceptionSet() = default;
-
-std::span<const ProductTable::Exception> ExceptionSet::of_weights(unsigned weights) const {
-  std::call_once(by_weights_made_, [&] { by_weights_ = sort_by_weights(); });
-  const std::uint32_t first = by_weights_.first[weights], end = by_weights_.first[weights + 1];
-  return {by_weights_.exceptions.data() + first, by_weights_.exceptions.data() + end};
-}
-
-ExceptionSet::ByWeights ExceptionSet::sort_by_weights() const {
-  ByWeights sorted;
-  sorted.first.assign(ProductTable::kPairs + 1, 0);
-  for (const Exception& e : exceptions_) ++sorted.first[e.weights];
-  std::uint32_t count = 0;
-  for (std::uint32_t& n : sorted.first) count += std::exchange(n, count);
-  sorted.exceptions.resize(count);
-  std::vector<std::uint32_t> next = sorted.first;
-  for (unsigned key = 0; key < (first_.size() - 1) / kMagnitudes; ++key) {
-    const auto activations =
-        static_cast<std::uint16_t>(negative_activations_ ? key : (key & ~127u) << 1 | (key & 127));
-    for (std::uint32_t i = first_[key * kMagnitudes]; i < first_[(key + 1) * kMagnitudes]; ++i) {
-      sorted.exceptions[next[exceptions_[i].weights]++] = {activations, exceptions_[i].delta};
-    }
-  }
   return sorted;
 }
 
-const ExceptionPatches& ExceptionSet::patches() const {
-  std::call_once(patches_made_, [&] { patches_ = std::make_unique<ExceptionPatches>(*this); });
-  return *patches_;
-}
-
-std::span<const ExceptionSet::Exception> ExceptionSet::of_activations(unsigned activations,
-                                                                      int largest) const {
-  const std::size_t at = std::size_t{key(activations)} * kMagnitudes;
-  const unsigned magnitude = static_cast<unsigned>(largest) / 16;
-  return {exceptions_.data() + first_[at], exceptions_.data() + first_[at + magnitude + 1]};
+ExceptionSet::ExceptionSet(const ProductTable::Clock& clock, bool negative_activations)
+    : negative_activations_(negative_activations) {
+  if (clock.exceptions.size() > std::numeric_limits<std::uint32_t>::max()) {
+    fail("errors: timing: {} wrong products at {} ps are too many; give a lower clock",
+         clock.exceptions.size(), clock.period_ps);
+  }
+  std::vector<std::uint32_t> first;
+  const std::vector<Exception> exceptions = sort(clock, first);
+  size_ = exceptions.size();
+  const unsigned side = negative_activations ? 256 : 128;
+  const std::size_t row = std::size_t{side} * kMagnitudes;
+  std::vector<PatchBuilder> of_previous(side);  // activations
+  first_.assign(first.size(), 0);
+  parallel_for(side, [&](std::int64_t previous) {
+    PatchBuilder& builder = of_previous[static_cast<std::size_t>(previous)];
+    const std::size_t begin = static_cast<std::size_t>(previous) * row;
+    // By magnitude, so that a patch begins with its least.
+    for (std::size_t at = begin; at < begin + row; ++at) {
+      if (at % kMagnitudes == 0) builder.begin_pair();
+      first_[at] = static_cast<std::uint32_t>(builder.patches.size());
+      for (std::uint32_t i = first[at]; i < first[at + 1]; ++i) builder.add(exceptions[i]);
+    }
+  });
+  std::uint32_t count = 0;
+  for (std::size_t previous = 0; previous < side; ++previous) {
+    for (std::size_t i = previous * row; i < (previous + 1) * row; ++i) first_[i] += count;
+    count += static_cast<std::uint32_t>(of_previous[previous].patches.size());
+  }
+  first_.back() = count;
+  patches_.reserve(count);
+  for (PatchBuilder& builder : of_previous) {
+    patches_.insert(patches_.end(), builder.patches.begin(), builder.patches.end());
+    builder = {};
+  }
+  places_.resize(count);
+  std::transform(patches_.begin(), patches_.end(), places_.begin(),
+                 [](const Patch& patch) { return patch.place; });
 }
 
 std::int32_t ExceptionSet::delta(unsigned activations, unsigned weights) const {
-  const std::size_t at = std::size_t{key(activations)} * kMagnitudes + magnitude_of(weights);
-  const Exception* const end = exceptions_.data() + first_[at + 1];
-  const Exception* const found =
-      std::lower_bound(exceptions_.data() + first_[at], end, weights,
-                       [](const Exception& e, unsigned pair) { return e.weights < pair; });
-  if (found == end || found->weights != weights) return 0;
-  return signed_delta(activations, weights, found->delta);
+  const unsigned before = weights >> 8, now = weights & 255, place = this->place(before, now);
+  const List list = of_activations(activations, static_cast<int>(largest_of(weights)));
+  for (std::size_t i = 0; i < list.size; ++i) {
+    const Patch& patch = list.patches[i];
+    if (list.places[i] != place || (patch.before[before >> 5 & 1] >> (before & 31) & 1) == 0)
+      continue;
+    return signed_delta(activations, now, patch.delta);
+  }
+  return 0;
 }
 
 }  // namespace inure

@@ -1,7 +1,6 @@
 #include "inure/errors/job_finder.hpp"
 
 #include <algorithm>
-#include <utility>
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #endif
@@ -13,13 +12,13 @@
 // of an input channel with the same step before, tap_jobs.hpp) a pair of activations meets the
 // weights of all taps and output channels. So for up to 256 jobs of a multiplier at a time
 //   1. for each pair of activations, which jobs have it: a set of bits;
-//   2. for each pair of weights, its uses: job and output, by job (WeightUses);
-//   3. each pair of activations goes through its exceptions; of the uses of each one's weights,
-//      those in a job of the set are errors, sixteen uses looked at by one vector. (Where a stage
-//      has few weights, each of their pairs goes through its exceptions instead);
+//   2. for each pair of weights, its uses: job and output, by job; pairs that may be in one patch of
+//      exceptions (exception_set.hpp) lie side by side (WeightUses);
+//   3. each pair of activations goes through its patches; of the uses of a patch's weights, those in
+//      a job of the set are errors, sixteen uses looked at by one vector;
 //   4. errors are sorted by job, where those of a pair of activations then lie together, and at
 //      every position of every image all jobs' are added to the outputs around it (JobErrors).
-// Lookups grow with the positions, exceptions are gone through once for 256 jobs, and the rest
+// Lookups grow with the positions, patches are gone through once for 256 jobs, and the rest
 // grows with the number of errors.
 namespace inure {
 namespace {
@@ -47,33 +46,25 @@ void join_sets(const std::uint8_t* jobs, std::size_t keys, std::uint8_t* any) {
   for (std::size_t key = 0; key < keys; ++key) any[key] |= jobs[key];
 }
 
-// These write behind the end, and without branches, which would be guessed wrong.
+// Writes behind the end, and without branches, which would be guessed wrong.
 INURE_CLONES
-std::size_t find_used(const ExceptionSet::Exception* list, std::size_t size,
-                      const std::uint64_t* used, ExceptionSet::Exception* to) {
+std::size_t find_used(const ExceptionSet::List& list, const std::uint64_t* used,
+                      ExceptionSet::Patch* to) {
   std::size_t count = 0;
-  for (std::size_t i = 0; i < size; ++i) {
-    const std::uint32_t weights = list[i].weights;
-    to[count] = list[i];
-    count += used[weights / 64] >> weights % 64 & 1;
+  for (std::size_t i = 0; i < list.size; ++i) {
+    to[count] = list.patches[i];
+    count += (used[list.places[i]] & list.patches[i].mask()) != 0;
   }
   return count;
 }
 
-// The first lines of a list; the processor sees what follows.
-void prefetch(std::span<const ExceptionSet::Exception> list) {
-  constexpr std::size_t kLine = 64 / sizeof(ExceptionSet::Exception), kLines = 8;
-  const std::size_t end = std::min(list.size(), kLines * kLine);
-  for (std::size_t i = 0; i < end; i += kLine) __builtin_prefetch(&list[i]);
-}
-
 // Returns how many uses.
 INURE_CLONES
-std::size_t find_spans(const WeightUses& uses, const ExceptionSet::Exception* candidates,
+std::size_t find_spans(const WeightUses& uses, const ExceptionSet::Patch* candidates,
                        std::size_t count, Span* spans) {
   std::size_t total = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    spans[i] = uses.span(uses.number(candidates[i].weights));
+    spans[i] = uses.span(candidates[i].place, candidates[i].mask());
     total += spans[i].end - spans[i].first;
   }
   return total;
@@ -83,7 +74,7 @@ std::size_t find_spans(const WeightUses& uses, const ExceptionSet::Exception* ca
 // WeightUses::kReadBehind more; so many spans more may be read, too.
 struct Meeting {
   const std::uint32_t* uses;
-  const ExceptionSet::Exception* candidates;
+  const ExceptionSet::Patch* candidates;
   const Span* spans;
   std::size_t count;
   unsigned activations;
@@ -92,9 +83,9 @@ struct Meeting {
   std::uint8_t* jobs;
 
   std::uint32_t delta(std::size_t i) const {
-    const auto [weights, delta] = candidates[i];
-    return static_cast<std::uint32_t>(ExceptionSet::signed_delta(activations, weights, delta))
-           << OutputRange::kBits;
+    const unsigned weight = ExceptionSet::weight_now(candidates[i].place);
+    const auto delta = ExceptionSet::signed_delta(activations, weight, candidates[i].delta);
+    return static_cast<std::uint32_t>(delta) << OutputRange::kBits;
   }
 };
 
@@ -103,11 +94,12 @@ std::size_t meet_plain(const Meeting& m) {
   std::size_t found = 0;
   for (std::size_t n = 0; n < m.count; ++n) {
     const std::uint32_t delta = m.delta(n);
+    const std::uint64_t mask = m.candidates[n].mask();
     for (std::uint32_t i = m.spans[n].first; i < m.spans[n].end; ++i) {
-      const std::uint32_t job = m.uses[i] >> OutputRange::kBits;
+      const auto job = static_cast<std::uint8_t>(m.uses[i] >> WeightUses::kJob);
       m.entries[found] = delta | (m.uses[i] & OutputRange::kOutput);
-      m.jobs[found] = static_cast<std::uint8_t>(job);
-      found += m.has[job / 32] >> job % 32 & 1;
+      m.jobs[found] = job;
+      found += (m.has[job / 32] >> job % 32 & 1) & (mask >> (m.uses[i] >> WeightUses::kLower) & 1);
     }
   }
   return found;
@@ -117,8 +109,9 @@ std::size_t meet_plain(const Meeting& m) {
 #pragma GCC diagnostic push  // GCC 12 finds its own header's undefined values (its bug 105593)
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-// Sixteen uses at a time: a permutation looks their jobs' words up, a rotation (modulo 32) their
-// bits.
+// Sixteen uses at a time: permutations look up the words of their jobs and of their weights before
+// (of whose numbers they take as many bits as the set and the mask have words), rotations (modulo
+// 32) the bits.
 [[gnu::target("avx512f,avx512vl,popcnt")]] std::size_t meet_avx512(const Meeting& meeting) {
   static_assert(WeightUses::kReadBehind >= 16 && sizeof(JobSet) == 32);
   const Meeting m = meeting;
@@ -132,19 +125,23 @@ std::size_t meet_plain(const Meeting& m) {
     __builtin_prefetch(m.uses + m.spans[n + kAhead].first);
     __builtin_prefetch(m.uses + m.spans[n + kAhead].end);
     const __m512i delta = _mm512_set1_epi32(static_cast<int>(m.delta(n)));
+    const __m512i mask = _mm512_set1_epi64(static_cast<std::int64_t>(m.candidates[n].mask()));
     const std::uint32_t end = m.spans[n].end;
     for (std::uint32_t i = m.spans[n].first; i < end; i += 16) {
       const __m512i use = _mm512_loadu_si512(m.uses + i);
-      const __m512i job = _mm512_srli_epi32(use, OutputRange::kBits);
-      const __m512i word = _mm512_permutexvar_epi32(_mm512_srli_epi32(job, 5), set);
+      const __m512i job = _mm512_srli_epi32(use, WeightUses::kJob);
+      const __m512i lower = _mm512_srli_epi32(use, WeightUses::kLower);
+      const __m512i jobs = _mm512_permutexvar_epi32(_mm512_srli_epi32(job, 5), set);
+      const __m512i weights = _mm512_permutexvar_epi32(_mm512_srli_epi32(lower, 5), mask);
+      const __m512i both =
+          _mm512_and_si512(_mm512_rorv_epi32(jobs, job), _mm512_rorv_epi32(weights, lower));
       const unsigned valid = end - i < 16 ? (1u << (end - i)) - 1 : 0xFFFF;
-      const __mmask16 has = _mm512_mask_test_epi32_mask(static_cast<__mmask16>(valid),
-                                                        _mm512_rorv_epi32(word, job), one);
-      // delta | (use & output)
-      const __m512i entry = _mm512_ternarylogic_epi32(delta, use, output, 0xF8);
-      _mm512_storeu_si512(m.entries + found, _mm512_maskz_compress_epi32(has, entry));
+      const __mmask16 has = _mm512_mask_test_epi32_mask(static_cast<__mmask16>(valid), both, one);
+      const __m512i met = _mm512_maskz_compress_epi32(has, use);
+      // delta | (met & output)
+      _mm512_storeu_si512(m.entries + found, _mm512_ternarylogic_epi32(delta, met, output, 0xF8));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(m.jobs + found),
-                       _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32(has, job)));
+                       _mm512_cvtepi32_epi8(_mm512_srli_epi32(met, WeightUses::kJob)));
       found += static_cast<std::size_t>(__builtin_popcount(has));
     }
   }
@@ -195,43 +192,13 @@ JobFinder::JobSet JobFinder::jobs_of(std::uint16_t key) const {
 
 void JobFinder::find_candidates(const ExceptionSet& set, unsigned activations, std::uint16_t key,
                                 const WeightUses& uses) {
-  const auto list = set.of_activations(activations, uses.largest());
-  if (candidates_.size() <= candidate_count_ + list.size()) {
-    candidates_.resize(2 * (candidate_count_ + list.size() + 1));
+  const ExceptionSet::List list = set.of_activations(activations, uses.largest());
+  if (list.size == 0) return;
+  if (candidates_.size() <= candidate_count_ + list.size) {
+    candidates_.resize(2 * (candidate_count_ + list.size + 1));
   }
-  candidate_count_ +=
-      find_used(list.data(), list.size(), uses.used(), candidates_.data() + candidate_count_);
+  candidate_count_ += find_used(list, uses.used(), candidates_.data() + candidate_count_);
   candidate_keys_.push_back({key, static_cast<std::uint32_t>(candidate_count_)});
-}
-
-// The candidates of all keys.
-void JobFinder::find_candidates_by_weights(const ExceptionSet& set, const ActivationPlanes& planes,
-                                           const WeightUses& uses) {
-  struct Found {
-    std::uint16_t key;
-    ExceptionSet::Exception exception;
-  };
-  thread_local std::vector<Found> found;
-  thread_local std::vector<std::uint32_t> at;  // by key
-  found.clear();
-  at.assign(planes.keys(), 0);
-  for (unsigned weights = 0; weights < ProductTable::kPairs; ++weights) {
-    if ((uses.used()[weights / 64] >> weights % 64 & 1) == 0) continue;
-    for (const ProductTable::Exception& e : set.of_weights(weights)) {
-      const auto key = static_cast<std::uint16_t>(planes.key(e.operands));
-      if (any_job_[key] == 0) continue;
-      found.push_back({key, {static_cast<std::uint16_t>(weights), e.delta}});
-      ++at[key];
-    }
-  }
-  std::uint32_t count = 0;
-  for (const std::uint16_t key : marked_) {
-    count += std::exchange(at[key], count);
-    candidate_keys_.push_back({key, count});
-  }
-  if (candidates_.size() < count) candidates_.resize(2 * std::size_t{count});
-  for (const Found& f : found) candidates_[at[f.key]++] = f.exception;
-  candidate_count_ = count;
 }
 
 void JobFinder::find_errors(const ActivationPlanes& planes, const WeightUses& uses,
@@ -266,25 +233,15 @@ void JobFinder::deliver(JobErrors& errors) {
 void JobFinder::run(const TimingLanes& lanes, const ActivationPlanes& planes, int images,
                     int multiplier, const std::vector<TapJob>& jobs,
                     const std::vector<WeightUses>& uses, JobErrors& errors) {
-  constexpr std::size_t kAhead = 3;      // lists that are fetched ahead
   constexpr std::size_t kEnough = 1024;  // candidates at a time, so that misses overlap
-  constexpr std::size_t kFew = 4;        // going by weights costs so much more an exception
   mark_pairs(planes, images, jobs);
   errors.reset(jobs.size());
   for (std::size_t kind = 0; kind < uses.size(); ++kind) {
     const ExceptionSet& set = *lanes.lanes[kind].products[static_cast<std::size_t>(multiplier)];
     if (set.size() == 0) continue;
-    if (uses[kind].pairs() * kFew * planes.keys() < marked_.size() * ProductTable::kPairs) {
-      find_candidates_by_weights(set, planes, uses[kind]);
-    } else {
-      for (std::size_t i = 0; i < marked_.size(); ++i) {
-        if (i + kAhead < marked_.size()) {
-          prefetch(
-              set.of_activations(planes.activations(marked_[i + kAhead]), uses[kind].largest()));
-        }
-        find_candidates(set, planes.activations(marked_[i]), marked_[i], uses[kind]);
-        if (candidate_count_ >= kEnough) find_errors(planes, uses[kind], errors);
-      }
+    for (std::size_t i = 0; i < marked_.size(); ++i) {
+      find_candidates(set, planes.activations(marked_[i]), marked_[i], uses[kind]);
+      if (candidate_count_ >= kEnough) find_errors(planes, uses[kind], errors);
     }
     find_errors(planes, uses[kind], errors);
     deliver(errors);

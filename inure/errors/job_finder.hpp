@@ -30,18 +30,16 @@ class JobFinder {
   JobSet jobs_of(std::uint16_t key) const;
   void find_candidates(const ExceptionSet& set, unsigned activations, std::uint16_t key,
                        const WeightUses& uses);
-  void find_candidates_by_weights(const ExceptionSet& set, const ActivationPlanes& planes,
-                                  const WeightUses& uses);
   void find_errors(const ActivationPlanes& planes, const WeightUses& uses, JobErrors& errors);
   void deliver(JobErrors& errors);
 
   std::vector<std::uint8_t> marks_;  // by key: of one job
   std::size_t bytes_ = 0, stride_ = 0;
-  std::vector<std::uint8_t> jobs_of_;  // [bytes_][stride_], by key: which jobs have it
-  std::vector<std::uint8_t> any_job_;  // by key: not 0 if any has
-  std::vector<std::uint16_t> marked_;  // keys that some job has
-  std::vector<ExceptionSet::Exception> candidates_;  // of weights that are used
-  std::vector<Span> spans_;                          // of the candidates
+  std::vector<std::uint8_t> jobs_of_;            // [bytes_][stride_], by key: which jobs have it
+  std::vector<std::uint8_t> any_job_;            // by key: not 0 if any has
+  std::vector<std::uint16_t> marked_;            // keys that some job has
+  std::vector<ExceptionSet::Patch> candidates_;  // of weights that are used
+  std::vector<Span> spans_;                      // of the candidates
   std::size_t candidate_count_ = 0;
   std::vector<Key> candidate_keys_;
   std::vector<std::uint32_t> error_entries_;

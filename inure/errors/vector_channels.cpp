@@ -19,7 +19,7 @@ std::size_t find_plain(const std::uint8_t* before, const std::uint8_t* now,
                        std::uint32_t* found) {
   std::size_t count = 0;
   for (std::size_t i = 0; i < allowed.size() * kVector; ++i) {
-    const unsigned place = ExceptionPatches::place(before[i], now[i]);
+    const unsigned place = ExceptionSet::place(before[i], now[i]);
     found[count] = static_cast<std::uint32_t>(i);
     count += marked[place & 127] >> (place >> 7) & allowed[i / kVector] >> (i % kVector) & 1;
   }
@@ -129,7 +129,7 @@ void VectorChannels::find(const std::uint8_t* before, const std::uint8_t* now,
   distinct_ = 0;
   for (std::size_t i = 0; i < found; ++i) {
     const std::uint32_t c = found_[i];
-    const unsigned place = ExceptionPatches::place(before[c], now[c]);
+    const unsigned place = ExceptionSet::place(before[c], now[c]);
     places_[i] = static_cast<std::uint16_t>(place);
     distinct_places_[distinct_] = static_cast<std::uint16_t>(place);
     distinct_ += count_[place]++ == 0;

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "inure/errors/exception_patches.hpp"
+#include "inure/errors/exception_set.hpp"
 
 namespace inure {
 
@@ -47,10 +47,10 @@ class VectorChannels {
   // By place: the channels, and the lower six bits of their weights before.
   std::vector<std::uint32_t> channels_;
   std::vector<std::uint8_t> before_;
-  std::array<std::uint32_t, ExceptionPatches::kPlaces> count_{}, end_{};  // by place
-  std::array<std::uint8_t, ExceptionPatches::kPlaces> present_{};         // whether count_ is not 0
+  std::array<std::uint32_t, ExceptionSet::kPlaces> count_{}, end_{};  // by place
+  std::array<std::uint8_t, ExceptionSet::kPlaces> present_{};         // whether count_ is not 0
   std::uint32_t largest_count_ = 0;
-  std::array<std::uint16_t, ExceptionPatches::kPlaces + 1> distinct_places_;
+  std::array<std::uint16_t, ExceptionSet::kPlaces + 1> distinct_places_;
   std::size_t distinct_ = 0;
   // Of the errors: where, and how much.
   std::vector<std::uint32_t> sites_, deltas_;

@@ -8,7 +8,7 @@
 #include "inure/errors/vector_weights.hpp"
 
 // In one step of a multiplier every image's pair of activations meets every channel's pair of
-// weights. Exceptions come in patches of 64 pairs of weights (exception_patches.hpp):
+// weights. Exceptions come in patches of 64 pairs of weights (exception_set.hpp):
 //   1. of each image, the patches of its pair of activations: often none, else some ten; a lookup;
 //   2. the channels with weights at the place of any patch, sorted by place: a fraction of a cycle
 //      for each that is passed over, some ten cycles for each other (vector_channels.hpp);
@@ -17,22 +17,10 @@
 namespace inure {
 namespace {
 
-using Patch = ExceptionPatches::Patch;
+using Patch = ExceptionSet::Patch;
 
 constexpr int kListedSteps = 8;               // whose patches are fetched at once
 constexpr std::size_t kRowBytes = 128 << 10;  // of weights that are read at once
-
-// By kind of lane and multiplier.
-using Patches = std::vector<std::vector<const ExceptionPatches*>>;
-
-Patches patches_of(const TimingLanes& lanes) {
-  Patches patches;
-  for (const TimingLanes::Lane& lane : lanes.lanes) {
-    std::vector<const ExceptionPatches*>& of_lane = patches.emplace_back();
-    for (const auto& product : lane.products) of_lane.push_back(&product->patches());
-  }
-  return patches;
-}
 
 std::vector<int> erring_multipliers(const TimingLanes& lanes) {
   std::vector<int> multipliers;
@@ -45,7 +33,7 @@ std::vector<int> erring_multipliers(const TimingLanes& lanes) {
 
 class VectorErrors {
  public:
-  VectorErrors(const TimingLanes& lanes, const Patches& patches, const BatchOperands& batch,
+  VectorErrors(const TimingLanes& lanes, const BatchOperands& batch,
                std::span<const LaneOperands> strips, std::uint32_t* sums)
       : batch_(batch),
         strips_(strips),
@@ -54,7 +42,7 @@ class VectorErrors {
         sums_(sums),
         multipliers_(erring_multipliers(lanes)),
         weights_(batch, strips, multipliers_),
-        patches_(patches) {
+        lanes_(lanes) {
     const std::size_t words = (static_cast<std::size_t>(weights_.channels()) + 63) / 64;
     of_lane_.assign(lanes.lanes.size(), std::vector<std::uint64_t>(words));
     streamed_ = of_lane_;
@@ -90,7 +78,7 @@ class VectorErrors {
   struct Listed {  // of one image
     std::uint32_t image;
     std::uint16_t pair;  // of activations
-    ExceptionPatches::List list;
+    ExceptionSet::List list;
   };
 
   // The weights of the steps have been loaded, the first ones are the row's. Each round's memory
@@ -103,8 +91,8 @@ class VectorErrors {
       for (const int v : multipliers_) {
         load_pairs((step == 0 ? g_.steps - 1 : step - 1) * g_.vec_size + v, step * g_.vec_size + v,
                    pairs);
-        for (const auto& kind : patches_) {
-          for (std::size_t n = 0; n < images; ++n) kind[v]->prefetch(pairs[n]);
+        for (const TimingLanes::Lane& lane : lanes_.lanes) {
+          for (std::size_t n = 0; n < images; ++n) lane.products[v]->prefetch(pairs[n]);
         }
         pairs += images;
       }
@@ -113,9 +101,9 @@ class VectorErrors {
     list_count_ = 0;
     for (std::size_t at = 0; at < pairs_.size(); at += images, ++row) {
       const int v = multipliers_[row % multipliers_.size()];
-      for (std::size_t lane = 0; lane < patches_.size(); ++lane) {
+      for (std::size_t lane = 0; lane < lanes_.lanes.size(); ++lane) {
         const std::size_t before = list_count_;
-        list(*patches_[lane][v], weights_.largest(row), {pairs_.data() + at, images});
+        list(*lanes_.lanes[lane].products[v], weights_.largest(row), {pairs_.data() + at, images});
         if (list_count_ == before) continue;
         meetings_.push_back({row, &(first == 0 ? streamed_ : of_lane_)[lane], before, list_count_});
       }
@@ -138,10 +126,10 @@ class VectorErrors {
   }
 
   // The patches of each image that has some.
-  void list(const ExceptionPatches& patches, int largest, std::span<const std::uint16_t> pairs) {
+  void list(const ExceptionSet& set, int largest, std::span<const std::uint16_t> pairs) {
     lists_.resize(std::max(lists_.size(), list_count_ + pairs.size() + 1));
     for (std::size_t n = 0; n < pairs.size(); ++n) {
-      const ExceptionPatches::List of_image = patches.of_activations(pairs[n], largest);
+      const ExceptionSet::List of_image = set.of_activations(pairs[n], largest);
       fetch(of_image.places, 1);
       fetch(of_image.patches, 4);
       lists_[list_count_] = {static_cast<std::uint32_t>(n), pairs[n], of_image};
@@ -178,8 +166,8 @@ class VectorErrors {
       const std::size_t sums = std::size_t{listed.image} * g_.channels + first_;
       for (std::size_t i = 0; i < present; ++i) {
         const Patch& patch = listed.list.patches[present_[i]];
-        const std::int32_t delta =
-            ExceptionSet::signed_delta(listed.pair, patch.place & 255u, patch.delta);
+        const std::int32_t delta = ExceptionSet::signed_delta(
+            listed.pair, ExceptionSet::weight_now(patch.place), patch.delta);
         meets_[met++] = {patch.mask(), patch.place, static_cast<std::uint32_t>(sums),
                          static_cast<std::uint32_t>(delta)};
       }
@@ -197,7 +185,7 @@ class VectorErrors {
   VectorWeights weights_;
   // By kind of lane, a bit a channel: all, and those of the first step.
   std::vector<std::vector<std::uint64_t>> of_lane_, streamed_;
-  const Patches& patches_;
+  const TimingLanes& lanes_;
 
   std::vector<Meeting> meetings_;
   std::vector<Listed> lists_;
@@ -227,12 +215,11 @@ void add_vector_product_errors(const TimingLanes& lanes, const std::string& laye
   const std::size_t strips = batch.strips.size() / batch.groups();
   const std::size_t jobs_a_group = std::clamp<std::size_t>(threads(), 1, strips);
   const auto jobs = static_cast<std::int64_t>(jobs_a_group) * batch.groups();
-  const Patches patches = patches_of(lanes);
   parallel_for(jobs, [&](std::int64_t job) {
     const std::size_t group = job / jobs_a_group, part = job % jobs_a_group;
     const std::size_t first = group * strips + part * strips / jobs_a_group;
     const std::size_t last = group * strips + (part + 1) * strips / jobs_a_group;
-    VectorErrors(lanes, patches, batch, batch.strips.subspan(first, last - first), sums).run();
+    VectorErrors(lanes, batch, batch.strips.subspan(first, last - first), sums).run();
   });
 }
 

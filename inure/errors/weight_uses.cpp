@@ -1,16 +1,15 @@
 #include "inure/errors/weight_uses.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "inure/base/error.hpp"
-#include "inure/errors/product_table.hpp"
+#include "inure/errors/exception_set.hpp"
 
 namespace inure {
 namespace {
 
-// visit(job, pair of weights, output) of all uses, by job.
+// visit(job, weight before, weight now, output) of all uses, by job; weights are bytes.
 template <typename Visit>
 void for_each_use(const LaneGeometry& g, const std::int8_t* weights, std::span<const TapJob> jobs,
                   const OutputRange& range, const std::vector<int>& channels, Visit visit) {
@@ -35,13 +34,16 @@ void for_each_use(const LaneGeometry& g, const std::int8_t* weights, std::span<c
       if (m / g.out_per_group != job.group) continue;
       const std::int8_t* of_channel = weights + m * channel;
       for (const At& at : taps) {
-        const int a = any_before ? of_channel[at.before] : 0;
-        const int b = any_now ? of_channel[at.now] : 0;
-        visit(i, static_cast<unsigned>(ProductTable::pair(a, b)),
-              at.output | static_cast<unsigned>(m - range.first));
+        const unsigned a = any_before ? static_cast<std::uint8_t>(of_channel[at.before]) : 0;
+        const unsigned b = any_now ? static_cast<std::uint8_t>(of_channel[at.now]) : 0;
+        visit(i, a, b, at.output | static_cast<unsigned>(m - range.first));
       }
     }
   }
+}
+
+unsigned number(unsigned before, unsigned now) {
+  return ExceptionSet::place(before, now) << 6 | (before & 63);
 }
 
 }  // namespace
@@ -73,33 +75,42 @@ void WeightUses::build(const LaneGeometry& g, const std::int8_t* weights,
   for (int m = range.first; m < range.first + range.channels; ++m) {
     if (counts(m)) channels.push_back(m);
   }
-  thread_local std::vector<std::uint32_t> at;  // by pair
+  thread_local std::vector<std::uint32_t> at;  // by place and lower bits
   at.assign(ProductTable::kPairs, 0);
-  for_each_use(g, weights, jobs, range, channels,
-               [&](std::size_t, unsigned pair, unsigned) { ++at[pair]; });
+  for_each_use(
+      g, weights, jobs, range, channels,
+      [&](std::size_t, unsigned before, unsigned now, unsigned) { ++at[number(before, now)]; });
   number_pairs(at);
   std::uint32_t first = 0;
   for (std::uint32_t& count : at) first += std::exchange(count, first);
   uses_.resize(first + kReadBehind);
   for_each_use(g, weights, jobs, range, channels,
-               [&](std::size_t job, unsigned pair, unsigned output) {
-                 uses_[at[pair]++] = static_cast<std::uint32_t>(job) << OutputRange::kBits | output;
+               [&](std::size_t job, unsigned before, unsigned now, unsigned output) {
+                 uses_[at[number(before, now)]++] =
+                     (before & 63) << kLower | static_cast<std::uint32_t>(job) << kJob | output;
                });
 }
 
 // counts: how often each pair is used.
 void WeightUses::number_pairs(const std::vector<std::uint32_t>& counts) {
-  used_.assign(ProductTable::kPairs / 64, 0);
-  ranks_.resize(ProductTable::kPairs / 64);
+  used_.assign(ExceptionSet::kPlaces, 0);
+  ranks_.resize(ExceptionSet::kPlaces);
   firsts_.assign(1, 0);
   largest_ = 0;
-  for (unsigned pair = 0; pair < ProductTable::kPairs; ++pair) {
-    if (pair % 64 == 0) ranks_[pair / 64] = static_cast<std::uint16_t>(firsts_.size() - 1);
-    if (counts[pair] == 0) continue;
-    used_[pair / 64] |= std::uint64_t{1} << pair % 64;
-    firsts_.push_back(firsts_.back() + counts[pair]);
-    const int a = static_cast<std::int8_t>(pair >> 8), b = static_cast<std::int8_t>(pair);
-    largest_ = std::max({largest_, a ^ a >> 31, b ^ b >> 31});
+  const auto enlarge = [&](unsigned byte) {
+    const int weight = static_cast<std::int8_t>(byte);
+    largest_ = std::max(largest_, weight ^ weight >> 31);
+  };
+  for (unsigned place = 0; place < ExceptionSet::kPlaces; ++place) {
+    ranks_[place] = static_cast<std::uint16_t>(firsts_.size() - 1);
+    for (unsigned lower = 0; lower < 64; ++lower) {
+      const std::uint32_t count = counts[place * 64 + lower];
+      if (count == 0) continue;
+      used_[place] |= std::uint64_t{1} << lower;
+      firsts_.push_back(firsts_.back() + count);
+      enlarge(place >> 8 << 6 | lower);
+      enlarge(ExceptionSet::weight_now(place));
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -39,18 +40,23 @@ class WeightUses {
   void build(const LaneGeometry& g, const std::int8_t* weights, std::span<const TapJob> jobs,
              const OutputRange& range, const std::function<bool(int channel)>& counts);
 
-  // One bit a pair of weights (ProductTable::pair): is it used?
+  // By place of weights (ExceptionSet::place), one bit for each of the lower six bits of the weight
+  // before: is such a pair used?
   const std::uint64_t* used() const { return used_.data(); }
-  std::size_t pairs() const { return firsts_.size() - 1; }  // that are used
-  // They have numbers, in ascending order.
-  unsigned number(unsigned weights) const {
-    const std::uint64_t below = (std::uint64_t{1} << weights % 64) - 1;
-    return ranks_[weights / 64] + static_cast<unsigned>(std::popcount(used_[weights / 64] & below));
+  // Where the uses of a place's pairs stand in uses(), from the lowest that mask has to the
+  // highest; one of them is used.
+  Span span(unsigned place, std::uint64_t mask) const {
+    const std::uint64_t used = used_[place], met = used & mask;
+    const std::uint64_t below = (met & (~met + 1)) - 1;
+    const std::uint64_t up_to = ~std::uint64_t{0} >> std::countl_zero(met);
+    return {firsts_[ranks_[place] + static_cast<unsigned>(std::popcount(used & below))],
+            firsts_[ranks_[place] + static_cast<unsigned>(std::popcount(used & up_to))]};
   }
-  // Where those of number n stand in uses(), by job: its number << OutputRange::kBits, and the
-  // output. Some more may be read behind the last one.
-  Span span(unsigned n) const { return {firsts_[n], firsts_[n + 1]}; }
+  // Of a place, by the lower bits, then by job: lower bits << kLower | job << kJob | output. Some
+  // more may be read behind the last one.
   const std::uint32_t* uses() const { return uses_.data(); }
+  static constexpr int kJob = OutputRange::kBits, kLower = kJob + 8;
+  static_assert(kJobs == 1 << (kLower - kJob));
   static constexpr std::size_t kReadBehind = 16;
   // Of all weights: each lies in -largest - 1 to largest.
   int largest() const { return largest_; }
@@ -59,8 +65,8 @@ class WeightUses {
   void number_pairs(const std::vector<std::uint32_t>& counts);
 
   std::vector<std::uint64_t> used_;
-  std::vector<std::uint16_t> ranks_;  // how many are used in the words of used_ before
-  std::vector<std::uint32_t> firsts_ = {0};
+  std::vector<std::uint16_t> ranks_;   // how many are used in the words of used_ before
+  std::vector<std::uint32_t> firsts_;  // of those that are used, and one more
   std::vector<std::uint32_t> uses_;
   int largest_ = 0;
 };
