@@ -1,6 +1,8 @@
 #include "inure/errors/weight_uses.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 #include <utility>
 
 #include "inure/base/error.hpp"
@@ -103,8 +105,10 @@ void WeightUses::number_pairs(const std::vector<std::uint32_t>& counts) {
   };
   for (unsigned place = 0; place < ExceptionSet::kPlaces; ++place) {
     ranks_[place] = static_cast<std::uint16_t>(firsts_.size() - 1);
+    const std::uint32_t* const of_place = counts.data() + place * 64;
+    if (std::accumulate(of_place, of_place + 64, 0u, std::bit_or<>()) == 0) continue;
     for (unsigned lower = 0; lower < 64; ++lower) {
-      const std::uint32_t count = counts[place * 64 + lower];
+      const std::uint32_t count = of_place[lower];
       if (count == 0) continue;
       used_[place] |= std::uint64_t{1} << lower;
       firsts_.push_back(firsts_.back() + count);
