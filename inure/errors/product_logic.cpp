@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "inure/base/clones.hpp"
 #include "inure/base/error.hpp"
@@ -214,6 +215,19 @@ LateBits::LateBits(const ProductLogic& logic, const RegisterProfile& product,
       }
     }
   }
+}
+
+std::array<int, 256> LateBits::alike() const {
+  std::array<int, 256> alike;
+  std::vector<std::pair<int, Functions>> different;
+  for (int before = 0; before < 256; ++before) {
+    Functions functions = Folding().run(functions_, kBBefore, static_cast<std::int8_t>(before));
+    const auto same = std::find_if(different.begin(), different.end(),
+                                   [&](const auto& other) { return other.second == functions; });
+    alike[index(before)] = same == different.end() ? before : same->first;
+    if (same == different.end()) different.emplace_back(before, std::move(functions));
+  }
+  return alike;
 }
 
 LateBits::Weights::Weights(const LateBits& late, int b_before)

@@ -26,19 +26,26 @@ class LateBits {
   struct Node {
     std::uint8_t truth = 0;
     std::array<int, 3> in = {0, 0, 0};
+    bool operator==(const Node&) const = default;
   };
   struct Output {
     int id = 0;
     bool inverted = false;
+    bool operator==(const Output&) const = default;
   };
   // Ids as in the proto.
   struct Functions {
     std::vector<Node> nodes;
     std::vector<Output> outputs;  // by late bit
+    bool operator==(const Functions&) const = default;
   };
 
   // Of a profile that was checked.
   LateBits(const ProductLogic& logic, const RegisterProfile& product, bool negative_activations);
+
+  // By b_before, a byte: the least one that errs alike with all other operands. Of the weight
+  // before, the upper bits decide mostly.
+  std::array<int, 256> alike() const;
 
   // For all pairs with this b_before; of one thread. Refers to the LateBits.
   class Weights {

@@ -3,8 +3,10 @@
 #include <google/protobuf/text_format.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
+#include <numeric>
 #include <set>
 
 #include "inure/accelerator/text_format.hpp"
@@ -182,38 +184,49 @@ std::uint64_t expansion_seed(const TimingProfile& profile, std::uint32_t period,
   return state;
 }
 
+constexpr int kWeights = 256;
+using Alike = std::array<int, kWeights>;
+
 // Draws the exceptions of all pairs of weights. weights(b_before) is asked for once for each
-// b_before; its draw(b, random, out) appends those of a pair.
+// b_before; its draw(b, random, out) appends those of a pair. alike: by b_before, a byte, one up to
+// it whose exceptions are its own, too.
 template <typename Weights>
-ProductTable::Clock expand(std::uint64_t seed, const std::string& where, const Weights& weights,
-                           std::uint64_t most) {
-  constexpr std::int64_t kWeights = 256;
+ProductTable::Clock expand(std::uint64_t seed, const std::string& where, const Alike& alike,
+                           const Weights& weights, std::uint64_t most) {
   std::vector<std::vector<ProductTable::Exception>> parts(kWeights);  // by b_before
   ProductTable::Clock expanded;
   expanded.first.resize(ProductTable::kPairs + 1);
   std::atomic<std::uint64_t> count = 0;
-  parallel_for(kWeights, [&](std::int64_t before) {
-    auto& part = parts[static_cast<std::size_t>(before)];
+  parallel_for(kWeights, [&](std::int64_t work) {
+    const int before = static_cast<int>(work);
+    if (alike[index(before)] != before) return;
+    auto& part = parts[index(before)];
     auto of_before = weights(static_cast<std::int8_t>(before));
+    const auto times = static_cast<std::uint64_t>(std::count(alike.begin(), alike.end(), before));
     for (int now = 0; now < kWeights && count <= most; ++now) {
-      const int pair = static_cast<int>(before) << 8 | now;
+      const int pair = before << 8 | now;
       const std::size_t first = part.size();
       const RandomStream random(seed, RandomPurpose::kErrors, static_cast<std::uint32_t>(pair), 0);
       of_before.draw(static_cast<std::int8_t>(now), random, part);
       expanded.first[index(pair + 1)] = part.size() - first;
-      count += part.size() - first;
+      count += times * (part.size() - first);
     }
   });
   if (count > most) {
     fail("{} has more than {} wrong products; choose a longer clock period", where, most);
   }
+  expanded.exceptions.reserve(count);
+  for (int before = 0; before < kWeights; ++before) {
+    const int like = alike[index(before)];
+    auto& part = parts[index(like)];
+    expanded.exceptions.insert(expanded.exceptions.end(), part.begin(), part.end());
+    if (std::count(alike.begin() + before + 1, alike.end(), like) == 0) part = {};
+    for (int now = 0; now < kWeights; ++now) {
+      expanded.first[index(before << 8 | now) + 1] = expanded.first[index(like << 8 | now) + 1];
+    }
+  }
   for (std::size_t i = 1; i < expanded.first.size(); ++i) {
     expanded.first[i] += expanded.first[i - 1];
-  }
-  expanded.exceptions.reserve(expanded.first.back());
-  for (auto& part : parts) {
-    expanded.exceptions.insert(expanded.exceptions.end(), part.begin(), part.end());
-    part = {};
   }
   return expanded;
 }
@@ -231,11 +244,14 @@ ProductTable::Clock expand_products(const TimingProfile& profile, int clock, int
   if (!product.late_bit().empty()) {
     const LateBits late(logic_of(profile, multiplier), product, profile.negative_activations());
     expanded = expand(
-        seed, where, [&](int before) { return LateBits::Weights(late, before); }, most);
+        seed, where, late.alike(), [&](int before) { return LateBits::Weights(late, before); },
+        most);
   } else if (!product.split().empty()) {
     const TreeDraw draw(product, profile.negative_activations());
+    Alike none;
+    std::iota(none.begin(), none.end(), 0);
     expanded = expand(
-        seed, where, [&](int before) { return TreeDraw::Weights(draw, before); }, most);
+        seed, where, none, [&](int before) { return TreeDraw::Weights(draw, before); }, most);
   } else {
     expanded.first.resize(ProductTable::kPairs + 1);
   }
