@@ -10,6 +10,7 @@
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
 #include "inure/base/parallel.hpp"
+#include "inure/errors/product_logic.hpp"
 #include "inure/errors/product_tree.hpp"
 #include "inure/errors/sum_tree.hpp"
 #include "tests/common.hpp"
@@ -17,6 +18,8 @@
 
 namespace inure {
 namespace {
+
+const auto kShipped = std::filesystem::path(__FILE__).parent_path() / "../../profiles";
 
 void add_class(RegisterProfile& product, std::uint32_t id, double rate,
                const std::vector<std::pair<int, std::uint32_t>>& deltas) {
@@ -242,6 +245,32 @@ TEST_F(TimingProfiles, ExpandTheLeavesOfATree) {
   }
 }
 
+// Weights before that err alike are evaluated once: every pair has the exceptions that it has when
+// evaluated alone.
+TEST_F(TimingProfiles, ExpandLogicAsPairByPair) {
+  const TimingProfile profile = read_timing_profile(kShipped / "hx8k_p3_seed1.profile");
+  const int multiplier = 2;
+  const RegisterProfile& product = profile.clock(3).product(multiplier);
+  ASSERT_GT(product.late_bit_size(), 0);
+  const LateBits late(profile.product_logic(multiplier), product, profile.negative_activations());
+  const ProductTable::Clock clock = expand_products(profile, 3, multiplier);
+  const RandomStream unused(0, RandomPurpose::kErrors, 0, 0);
+  std::size_t exceptions = 0;
+  for (int b_before = -128; b_before < 128; ++b_before) {
+    const auto b = static_cast<std::int8_t>(b_before * 77);
+    std::vector<ProductTable::Exception> expected;
+    LateBits::Weights(late, b_before).draw(b, unused, expected);
+    const auto pair = static_cast<std::size_t>(ProductTable::pair(b_before, b));
+    const auto begin = clock.exceptions.begin();
+    const std::vector<ProductTable::Exception> found(
+        begin + static_cast<std::ptrdiff_t>(clock.first[pair]),
+        begin + static_cast<std::ptrdiff_t>(clock.first[pair + 1]));
+    ASSERT_EQ(found, expected) << "weights " << b_before << ", " << int{b};
+    exceptions += found.size();
+  }
+  EXPECT_GT(exceptions, 0u);
+}
+
 TEST_F(TimingProfiles, ExpandCertainErrorsAndRefuseTooMany) {
   TimingProfile profile = small_profile();
   RegisterProfile& product = *profile.mutable_clock(0)->mutable_product(1);
@@ -268,9 +297,8 @@ TEST_F(TimingProfiles, ExpandCertainErrorsAndRefuseTooMany) {
 }
 
 TEST_F(TimingProfiles, AreShipped) {
-  const auto shipped = std::filesystem::path(__FILE__).parent_path() / "../../profiles";
   int count = 0;
-  for (const auto& file : std::filesystem::recursive_directory_iterator(shipped)) {
+  for (const auto& file : std::filesystem::recursive_directory_iterator(kShipped)) {
     if (file.path().extension() != ".profile") continue;
     const TimingProfile profile = read_timing_profile(file.path());
     EXPECT_GE(profile.clock_size(), 8) << file.path();
