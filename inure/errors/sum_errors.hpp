@@ -8,6 +8,7 @@
 
 #include "inure/errors/error_model.hpp"
 #include "inure/errors/sites.hpp"
+#include "inure/errors/sum_forest.hpp"
 #include "inure/errors/timing_lanes.hpp"
 
 namespace inure {
@@ -44,25 +45,24 @@ class SumErrors {
   const SiteSampler& candidates(Part part) const { return candidates_[part]; }
   // The word of the strip's candidate number k.
   static std::uint32_t word(const ErrorKey& key, Part part, std::uint32_t strip, std::size_t k);
+  // The words from that of number `first` on, a multiple of kSiteWords.
+  static void words(const ErrorKey& key, Part part, std::uint32_t strip, std::size_t first,
+                    std::span<std::uint32_t> words);
 
   // What a candidate adds: 0 where it does not err.
   std::int32_t delta(std::uint32_t word, int lane, Part part, const SumTree::Tests& tests) const;
 
-  // The fast path.
+  // The fast path (sum_strip.cpp).
   void add_deltas(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
                   std::int64_t stride) const;
 
  private:
-  // Candidates are first looked at by the signs of the step's first products, now and before.
-  static constexpr int kKeyProducts = 4, kSignKeys = 1 << (4 * kKeyProducts);
+  // Candidates are first looked at by which of the step's first activations are not 0, now and
+  // before: bit e for activation e, bit kKeyProducts + e for the one before.
+  static constexpr int kKeyProducts = 4;
   static constexpr std::uint32_t kKeyBits = (1 << kKeyProducts) - 1;
-  // Negative ones now, those that are not 0, both before.
-  static std::uint32_t sign_key(std::uint32_t signs, std::uint32_t signs_before) {
-    const auto half = [](std::uint32_t bits) {
-      return (bits & kKeyBits) | (bits >> ProductSigns::kMost & kKeyBits) << kKeyProducts;
-    };
-    return half(signs) | half(signs_before) << (2 * kKeyProducts);
-  }
+  // By such a key: words with a larger upper byte do not err.
+  using MayErr = std::array<std::uint8_t, 1 << 2 * kKeyProducts>;
 
   struct Leaf {
     std::uint32_t erring = 0;  // words below this one err
@@ -73,33 +73,20 @@ class SumErrors {
   };
   struct Lane {
     SumTree tree;
-    int first_leaf = 0;
-    // By part and key: the largest `erring` of the leaves that such a step may have.
-    std::array<std::vector<std::uint32_t>, kParts> may_err;
+    std::array<std::vector<Leaf>, kParts> leaves;
+    std::array<MayErr, kParts> may_err;
   };
-  struct Strip;
-  // What errors have added to an output's accumulator so far, and the last one.
-  struct Carried {
-    std::uint32_t all = 0, last = 0;
-    int last_step = -1;
-  };
+  class Strip;
 
   void add_lane(const SumTree& tree);
-  static void find_bounds(const SumTree& tree, Part part, int vec_size,
-                          std::span<const Leaf> leaves, std::vector<std::uint32_t>& may_err);
-  const Lane& lane(int number) const {
-    return lanes_[static_cast<std::size_t>(number) % lanes_.size()];
-  }
-  // carried: by x * channels + channel of the strip.
-  void add_part(const ErrorKey& key, const LaneOperands& operands, Part part,
-                std::vector<Carried>& carried, std::uint32_t* sums, std::int64_t stride) const;
+  MayErr find_bounds(const SumTree& tree, Part part,
+                     const std::vector<std::uint32_t>& erring) const;
 
   int vec_size_;
   std::array<double, kParts> largest_;
   std::array<SiteSampler, kParts> candidates_;
   std::vector<Lane> lanes_;
-  SumForest forest_;
-  std::array<std::vector<Leaf>, kParts> leaves_;  // of the forest
+  std::array<SumForest, kParts> forests_;
 };
 
 }  // namespace inure

@@ -25,33 +25,53 @@ std::uint32_t load_word(const void* from) {
 int signed_byte(std::uint32_t word, int bits) { return static_cast<std::int8_t>(word >> bits); }
 
 // Adds what products of quads are, and notes their signs: the first one's bit is `bit`, or beyond
-// those of ProductSigns.
+// those of ProductSigns. Where it is 0, sums begin.
 INURE_CLONES
 void add_quads(const std::uint32_t* activations, const std::uint32_t* weights, int count, int bit,
-               std::int32_t* sums, std::uint32_t* signs) {
-  const std::uint32_t noted = bit < ProductSigns::kMost;
+               std::uint32_t* sums, std::uint32_t* signs) {
+  const std::uint32_t noted = bit < ProductSigns::kMost, kept = bit == 0 ? 0 : ~0u;
   bit %= ProductSigns::kMost;
   for (int i = 0; i < count; ++i) {
-    std::uint32_t negative = 0, nonzero = 0;
+    std::uint32_t negative = 0, nonzero = 0, sum = sums[i] & kept;
     for (int v = 0; v < 4; ++v) {
       const int product = signed_byte(activations[i], 8 * v) * signed_byte(weights[i], 8 * v);
-      sums[i] += product;
+      sum += static_cast<std::uint32_t>(product);
       negative |= std::uint32_t{product < 0} << v;
       nonzero |= std::uint32_t{product != 0} << v;
     }
-    signs[i] |= (negative | nonzero << ProductSigns::kMost) * noted << bit;
+    sums[i] = sum;
+    signs[i] = (signs[i] & kept) | (negative | nonzero << ProductSigns::kMost) * noted << bit;
   }
 }
 
-// `vectors` of channels of one pixel; kept[step / 2][channel]. The plain way.
-template <int vectors>
-void accumulate_plain(const StripSums::Run& run, const std::uint32_t* activations,
-                      std::int32_t* kept) {
+// Which of 4 bytes are not 0.
+std::uint32_t nonzero_bytes(std::uint32_t word) {
+  const std::uint32_t ones = (((word & 0x7F7F7F7F) + 0x7F7F7F7F) | word) >> 7 & 0x01010101;
+  return ones * 0x01020408 >> 24;
+}
+
+INURE_CLONES
+void find_nonzero_steps(const std::uint32_t* __restrict activations, int steps, int quads,
+                        std::uint8_t* __restrict nonzero) {
+  for (int step = 0; step < steps; ++step) {
+    nonzero[step] = static_cast<std::uint8_t>(nonzero_bytes(activations[(step + 1) * quads]) |
+                                              nonzero_bytes(activations[step * quads]) << 4);
+  }
+}
+
+// `vectors` of channels of one of the run's pixels. The plain way.
+template <int vectors, int pixels>
+void accumulate_plain(const StripSums::Run& run, int pixel) {
   constexpr int kChannels = vectors * StripSums::kVector;
   std::int32_t sums[kChannels] = {};
+  const std::uint32_t* activations = run.activations[pixel];
   const std::int32_t* offsets = run.offsets;
+  std::int32_t* kept = run.kept + pixel * kChannels;
   for (int step = 0; step < run.steps; ++step) {
-    if (step % 2 == 0) kept = std::copy(sums, sums + kChannels, kept);
+    if (step % 2 == 0) {
+      std::copy(sums, sums + kChannels, kept);
+      kept += pixels * kChannels;
+    }
     for (int quad = 0; quad < run.quads; ++quad) {
       const std::uint32_t a = *activations++;
       const std::int8_t* w = run.weights + *offsets++;
@@ -78,11 +98,11 @@ template <int vectors, int pixels, bool negative>
   }
   std::int32_t* kept = run.kept;
   const int quads = run.quads, end = run.steps * quads;
-  for (int quad = 0; quad < end; kept += vectors * kVector) {
+  for (int quad = 0; quad < end; kept += pixels * vectors * kVector) {
     for (int p = 0; p < pixels; ++p) {
       for (int v = 0; v < vectors; ++v) {
         const __m512i sum = negative ? _mm512_sub_epi32(sums[p][v], offset[p]) : sums[p][v];
-        _mm512_storeu_si512(kept + p * run.kept_stride + v * kVector, sum);
+        _mm512_storeu_si512(kept + (p * vectors + v) * kVector, sum);
       }
     }
     for (const int next = std::min(end, quad + 2 * quads); quad < next; ++quad) {
@@ -113,9 +133,7 @@ void accumulate_run(const StripSums::Run& run, [[maybe_unused]] bool negative) {
                     : accumulate_vnni<vectors, pixels, false>(run);
   }
 #endif
-  for (int p = 0; p < pixels; ++p) {
-    accumulate_plain<vectors>(run, run.activations[p], run.kept + p * run.kept_stride);
-  }
+  for (int p = 0; p < pixels; ++p) accumulate_plain<vectors, pixels>(run, p);
 }
 
 }  // namespace
@@ -127,6 +145,7 @@ void StripSums::load(const LaneOperands& strip, int steps) {
   quads_ = (g.vec_size + 3) / 4;
   pixel_words_ = index(steps + 1) * index(quads_);
   activations_.resize(index(g.width) * pixel_words_);
+  nonzero_.resize(index(g.width * steps));
   gathered_ = -1;
   negative_activations_ = false;
   offsets_.assign(pixel_words_, 0);
@@ -165,7 +184,6 @@ void StripSums::load_apart() {
 }
 
 void StripSums::gather(int x) {
-  if (x == gathered_) return;
   gathered_ = x;
   const std::uint8_t* window = strip_.activations + x * strip_.column_stride;
   std::uint32_t* to = activations_.data() + static_cast<std::size_t>(x) * pixel_words_;
@@ -188,56 +206,56 @@ void StripSums::gather(int x) {
     }
   }
   negative_activations_ |= (signs & 0x80808080) != 0;
+  find_nonzero_steps(to, steps_, quads_, nonzero_.data() + index(x * steps_));
 }
 
-void StripSums::add_products(StepBatch& batch) {
-  std::uint32_t activations[StepBatch::kMost], weights[StepBatch::kMost];
-  std::size_t words[StepBatch::kMost];  // where the activations of the step before begin
-  for (int i = 0; i < batch.count; ++i) {
-    gather(batch.x[i]);
-    words[i] =
-        static_cast<std::size_t>(batch.x[i]) * pixel_words_ + index(batch.step[i]) * index(quads_);
-  }
-  for (int now = 0; now < 2; ++now) {
-    std::int32_t* sums = now ? batch.sum : batch.sum_before;
-    std::uint32_t* signs = now ? batch.signs : batch.signs_before;
-    std::fill_n(sums, batch.count, 0);
-    std::fill_n(signs, batch.count, 0);
-    for (int quad = now * quads_; quad < (now + 1) * quads_; ++quad) {
-      for (int i = 0; i < batch.count; ++i) {
-        activations[i] = activations_[words[i] + index(quad)];
-        const int of_strip = batch.step[i] * quads_ + quad;
-        weights[i] = load_word(weights_ + weight_offsets_[index(of_strip)] + batch.channel[i] * 4);
+void StripSums::add_products(SumSteps& steps, int first) const {
+  constexpr int kBatch = 256;
+  std::uint32_t activations[kBatch], weights[kBatch], activations_before[kBatch],
+      weights_before[kBatch];
+  for (; first < steps.count; first += kBatch) {
+    const int count = std::min(kBatch, steps.count - first);
+    for (int quad = 0; quad < quads_; ++quad) {
+      for (int i = 0; i < count; ++i) {
+        const int before = steps.step[first + i] * quads_ + quad;  // of a pixel's quads
+        const std::uint32_t* a =
+            activations_.data() + index(steps.x[first + i]) * pixel_words_ + before;
+        const std::int32_t* w = weight_offsets_.data() + before;
+        const std::int8_t* of_channel = weights_ + steps.channel[first + i] * 4;
+        activations_before[i] = a[0];
+        activations[i] = a[quads_];
+        weights_before[i] = load_word(of_channel + w[0]);
+        weights[i] = load_word(of_channel + w[quads_]);
       }
-      add_quads(activations, weights, batch.count, (quad - now * quads_) * 4, sums, signs);
+      add_quads(activations, weights, count, quad * 4, steps.sum + first, steps.signs + first);
+      add_quads(activations_before, weights_before, count, quad * 4, steps.sum_before + first,
+                steps.signs_before + first);
     }
   }
 }
 
 void StripSums::accumulate(std::span<const int> pixels, int first, int width, int last) {
+  const auto count = static_cast<int>(pixels.size());
+  pixels_ = count == 1 ? 1 : count <= kPixels / 2 ? kPixels / 2 : kPixels;
   width_ = width;
-  pixel_kept_ = index((last / 2 + 1) * width);
-  kept_.resize(std::max(kept_.size(), pixels.size() * pixel_kept_));
+  kept_.resize(std::max(kept_.size(), index((last / 2 + 1) * pixels_ * width)));
   Run run;
+  for (int p = 0; p < pixels_; ++p) {  // the last one comes as often as is needed
+    const int x = pixels[index(std::min(p, count - 1))];
+    run.activations[p] = activations_.data() + index(x) * pixel_words_ + quads_;
+  }
   run.weights = weights_ + first * 4;
   run.offsets = weight_offsets_.data() + quads_;
   run.quads = quads_;
   run.steps = last + 1;
-  run.kept_stride = static_cast<std::int64_t>(pixel_kept_);
-  const bool wide = width > kVector;
-  for (std::size_t p = 0; p < pixels.size();) {
-    const bool many = pixels.size() - p >= kPixels;
-    const std::size_t count = many ? kPixels : 1;
-    for (std::size_t i = 0; i < count; ++i) {
-      run.activations[i] = activations_.data() + index(pixels[p + i]) * pixel_words_ + quads_;
-    }
-    run.kept = kept_.data() + p * pixel_kept_;
-    const auto accumulate = wide   ? many ? accumulate_run<2, kPixels> : accumulate_run<2, 1>
-                              : many ? accumulate_run<1, kPixels>
-                                   : accumulate_run<1, 1>;
-    accumulate(run, negative_activations_);
-    p += count;
-  }
+  run.kept = kept_.data();
+  const auto accumulate = [&]<int vectors>() {
+    return pixels_ == 1             ? accumulate_run<vectors, 1>
+           : pixels_ == kPixels / 2 ? accumulate_run<vectors, kPixels / 2>
+                                    : accumulate_run<vectors, kPixels>;
+  };
+  (width > kVector ? accumulate.operator()<2>() : accumulate.operator()<1>())(
+      run, negative_activations_);
 }
 
 }  // namespace inure

@@ -40,6 +40,8 @@ class SumTree {
   static constexpr int kWords = 19, kTests = 32 * kWords;
   static constexpr int kLevelWord = 15, kSignWord = 16;
   static constexpr int kFirstStep = 32 * kLevelWord, kSecondStep = kFirstStep + 1;
+  // A test of a step's place alone.
+  static constexpr bool of_place(int test) { return test == kFirstStep || test == kSecondStep; }
   using Tests = std::array<std::uint32_t, kWords>;
   // `step` counts from an output's first one, before which there is nothing: `before` is 0 then.
   static Tests tests(int step, int vec_size, const SumContents& before, const SumContents& now);
@@ -66,35 +68,6 @@ class SumTree {
   static constexpr std::uint32_t kLeaf = 0;
   TestTree tree_{{&kLeaf, 1}, 0, ""};
   std::vector<Leaf> leaves_;  // none: without errors
-};
-
-// The trees of some lanes. Finds the leaves of many steps side by side, of each one in its own
-// tree.
-class SumForest {
- public:
-  static constexpr int kSteps = 16;
-  struct Steps {
-    int tree[kSteps], step[kSteps];
-    std::uint32_t accumulator[kSteps], sum[kSteps], signs[kSteps];
-    std::uint32_t accumulator_before[kSteps], sum_before[kSteps], signs_before[kSteps];
-  };
-
-  void add(const SumTree& tree);
-  // The leaves of a tree follow those of the trees added before.
-  int first_leaf(int tree) const { return first_leaves_[static_cast<std::size_t>(tree)]; }
-  int leaves() const { return leaves_; }
-  void find_leaves(const Steps& steps, int vec_size, int* leaves) const;
-
- private:
-  struct Node {
-    std::uint16_t outcomes, bit;  // of which test
-    std::uint32_t one;
-  };
-  std::vector<Node> nodes_;
-  std::vector<int> leaf_of_;  // by node
-  std::vector<std::uint32_t> roots_;
-  std::vector<int> first_leaves_;
-  int leaves_ = 0;
 };
 
 // The sums of a lane, step by step, modulo 2^32, with the errors that were told to it.
