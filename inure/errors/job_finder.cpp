@@ -12,9 +12,11 @@
 // of an input channel with the same step before, tap_jobs.hpp) a pair of activations meets the
 // weights of all taps and output channels. So for up to 256 jobs of a multiplier at a time
 //   1. for each pair of activations, which jobs have it: a set of bits;
-//   2. for each pair of weights, its uses: job and output, by job; pairs that may be in one patch of
+//   2. for each pair of weights, its uses: job and output, by job; pairs that may be in one patch
+//   of
 //      exceptions (exception_set.hpp) lie side by side (WeightUses);
-//   3. each pair of activations goes through its patches; of the uses of a patch's weights, those in
+//   3. each pair of activations goes through its patches; of the uses of a patch's weights, those
+//   in
 //      a job of the set are errors, sixteen uses looked at by one vector;
 //   4. errors are sorted by job, where those of a pair of activations then lie together, and at
 //      every position of every image all jobs' are added to the outputs around it (JobErrors).
@@ -53,9 +55,16 @@ std::size_t find_used(const ExceptionSet::List& list, const std::uint64_t* used,
   std::size_t count = 0;
   for (std::size_t i = 0; i < list.size; ++i) {
     to[count] = list.patches[i];
-    count += (used[list.places[i]] & list.patches[i].mask()) != 0;
+    count += (used[list.patches[i].place] & list.patches[i].mask()) != 0;
   }
   return count;
+}
+
+// The first lines of a list; the processor sees what follows.
+void prefetch(const ExceptionSet::List& list) {
+  constexpr std::size_t kLine = 64 / sizeof(ExceptionSet::Patch), kLines = 4;
+  const std::size_t end = std::min(list.size, kLines * kLine);
+  for (std::size_t i = 0; i < end; i += kLine) __builtin_prefetch(&list.patches[i]);
 }
 
 // Returns how many uses.
@@ -233,6 +242,7 @@ void JobFinder::deliver(JobErrors& errors) {
 void JobFinder::run(const TimingLanes& lanes, const ActivationPlanes& planes, int images,
                     int multiplier, const std::vector<TapJob>& jobs,
                     const std::vector<WeightUses>& uses, JobErrors& errors) {
+  constexpr std::size_t kAhead = 4;      // lists that are fetched ahead
   constexpr std::size_t kEnough = 1024;  // candidates at a time, so that misses overlap
   mark_pairs(planes, images, jobs);
   errors.reset(jobs.size());
@@ -240,6 +250,9 @@ void JobFinder::run(const TimingLanes& lanes, const ActivationPlanes& planes, in
     const ExceptionSet& set = *lanes.lanes[kind].products[static_cast<std::size_t>(multiplier)];
     if (set.size() == 0) continue;
     for (std::size_t i = 0; i < marked_.size(); ++i) {
+      if (i + kAhead < marked_.size()) {
+        prefetch(set.of_activations(planes.activations(marked_[i + kAhead]), uses[kind].largest()));
+      }
       find_candidates(set, planes.activations(marked_[i]), marked_[i], uses[kind]);
       if (candidate_count_ >= kEnough) find_errors(planes, uses[kind], errors);
     }

@@ -1,6 +1,7 @@
 #include "inure/errors/product_errors.hpp"
 
 #include <algorithm>
+#include <bitset>
 
 #include "inure/base/parallel.hpp"
 #include "inure/errors/activation_planes.hpp"
@@ -17,6 +18,26 @@ bool errs(const TimingLanes& lanes, int multiplier) {
   });
 }
 
+// The errors of one multiplier on activations that are mostly those of the last time: at most
+// places of weights these have no exceptions.
+class RepeatedActivations {
+ public:
+  std::int32_t delta(const ExceptionSet& set, unsigned activations, unsigned weights) {
+    if (activations != activations_) {
+      activations_ = activations;
+      places_.reset();
+      const ExceptionSet::List list = set.of_activations(activations, 127);
+      for (std::size_t i = 0; i < list.size; ++i) places_.set(list.places[i]);
+    }
+    if (!places_[ExceptionSet::place(weights >> 8, weights & 255)]) return 0;
+    return set.delta(activations, weights);
+  }
+
+ private:
+  unsigned activations_ = ~0u;  // none
+  std::bitset<ExceptionSet::kPlaces> places_;
+};
+
 // The first pixel of a block of output channels: the lane's last step was of another channel.
 void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, int image,
                          std::uint32_t* sums) {
@@ -26,9 +47,10 @@ void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, i
   const std::int64_t last_pixel =
       ((g.height - 1) * g.stride + end) * row + ((g.width - 1) * g.stride + end) * g.group_channels;
   const bool vector = g.width == 1 && g.height == 1;
-  // Multiplier by multiplier: most channels have the same activations, whose exceptions stay near.
+  // Multiplier by multiplier: most channels have the same activations.
   for (int v = 0; v < g.vec_size; ++v) {
     if (!errs(lanes, v)) continue;
+    std::vector<RepeatedActivations> of_kind(lanes.lanes.size());
     const int c = (channel_vectors(g) - 1) * g.vec_size + v;
     for (int m = 0; m < g.channels; ++m) {
       // Of vectors a group's first block only: add_vector_product_errors does the others.
@@ -48,8 +70,9 @@ void add_at_first_pixels(const TimingLanes& lanes, const BatchOperands& batch, i
         activations |= batch.plane(image, m / g.out_per_group)[v] ^ 128u;
         weights |= static_cast<std::uint8_t>(batch.weight(m, v, 0, 0));
       }
-      sums[m] += static_cast<std::uint32_t>(
-          lanes.of(g.lane(m)).products[static_cast<std::size_t>(v)]->delta(activations, weights));
+      const std::size_t kind = static_cast<std::size_t>(g.lane(m)) % of_kind.size();
+      const ExceptionSet& set = *lanes.lanes[kind].products[static_cast<std::size_t>(v)];
+      sums[m] += static_cast<std::uint32_t>(of_kind[kind].delta(set, activations, weights));
     }
   }
 }
