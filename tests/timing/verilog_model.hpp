@@ -12,8 +12,7 @@ namespace inure::timing {
 //
 // The model reads one line of hexadecimal inputs a cycle from `stimulus` and writes one line of
 // what the registers captured (the last register is the leftmost bit) to `response`. The run
-// gets +cycles=N and +period=PS. Needs delays
-// that are the same for both edges.
+// gets +cycles=N and +period=PS.
 std::string verilog_model(const Netlist& netlist, const std::string& stimulus,
                           const std::string& response);
 
