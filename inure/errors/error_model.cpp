@@ -55,6 +55,15 @@ ErrorModels ErrorSources::models(const std::string& layer, std::uint32_t vec_siz
                                  std::uint32_t lane_num) const {
   const ErrorsDescription& errors = description_;
   ErrorModels models;
+  if (timing_) {  // the first: it reads the sums
+    if (static_cast<int>(vec_size) != timing_->vec_size) {
+      fail("errors: timing: {}: a lane of {} multipliers; the accelerator's vec_size is {}",
+           errors.timing().profile(0), timing_->vec_size, vec_size);
+    }
+    if (concerns(errors.timing().layer(), layer)) {
+      models.push_back(make_timing_errors(timing_, layer));
+    }
+  }
   for (int i = 0; i < errors.bit_flip_size(); ++i) {
     const BitFlipDescription& flip = errors.bit_flip(i);
     const int high =
@@ -70,15 +79,6 @@ ErrorModels ErrorSources::models(const std::string& layer, std::uint32_t vec_siz
     models.push_back(make_stuck_at(static_cast<int>(fault.lane()),
                                    static_cast<int>(fault.multiplier()),
                                    static_cast<int>(fault.bit()), fault.value() == 1));
-  }
-  if (timing_) {
-    if (static_cast<int>(vec_size) != timing_->vec_size) {
-      fail("errors: timing: {}: a lane of {} multipliers; the accelerator's vec_size is {}",
-           errors.timing().profile(0), timing_->vec_size, vec_size);
-    }
-    if (concerns(errors.timing().layer(), layer)) {
-      models.push_back(make_timing_errors(timing_, layer));
-    }
   }
   return models;
 }

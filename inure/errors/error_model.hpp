@@ -59,9 +59,19 @@ struct LaneGeometry {
   }
 };
 
+struct LaneOperands;
+
+// The strips of an image.
+class ImageStrips {
+ public:
+  virtual ~ImageStrips() = default;
+  virtual LaneOperands strip(int y, int channel) const = 0;  // the one that has this channel
+};
+
 // The operands of one strip, for models that need them at a few places.
 struct LaneOperands {
   const LaneGeometry* geometry = nullptr;
+  const ImageStrips* image = nullptr;
   int y = 0, first_channel = 0, channels = 0;
   // value + 128 as unsigned bytes: the window of output x begins at x * column_stride; tap t lies
   // tap_activation[t] further, or is a padded channel's zero where that is -1.
@@ -71,6 +81,8 @@ struct LaneOperands {
   // The weight of the strip's channel c at tap t lies at tap_weight[t] + c * 4.
   const std::int8_t* weights = nullptr;
   const std::int32_t* tap_weight = nullptr;
+  // What the strip's sums have besides products, by channel; or nothing.
+  const std::int32_t* bias = nullptr;
 
   int product(int x, int channel_in_strip, int tap) const {
     const std::int32_t offset = tap_activation[tap];
@@ -142,7 +154,7 @@ class ErrorModel {
   virtual void corrupt_outputs(const ErrorKey&, int /*y*/, std::span<std::int8_t>) const {}
 
   // The fast path: adds the deltas of a strip to its sums (modulo 2^32): that of output x, channel
-  // c of the strip is sums[x * stride + c].
+  // c of the strip is sums[x * stride + c]. The sums of a stage's first model are right.
   virtual void add_deltas(const ErrorKey&, const LaneOperands&, std::uint32_t* /*sums*/,
                           std::int64_t /*stride*/) const {}
   // The same for whole batches: finds their errors, then adds an image's to its sums,

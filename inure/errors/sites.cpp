@@ -87,9 +87,22 @@ void draw_gaps(const Stream& stream, std::uint32_t first_block, float per_log,
   }
 }
 
+std::uint32_t block_of(std::uint32_t k) { return k / kBatch * kBlocks + k % kBlocks; }
+
 std::uint32_t word_of(const Stream& stream, std::uint32_t k) {
-  const std::uint32_t block = k / kBatch * kBlocks + k % kBlocks;
-  return philox({block, stream.row, stream.image, 0}, stream.key)[k % kBatch / kBlocks];
+  return philox({block_of(k), stream.row, stream.image, 0}, stream.key)[k % kBatch / kBlocks];
+}
+
+// `count` words, each of a block of its own.
+INURE_CLONES
+void draw_apart(const Stream& stream, std::uint32_t* drawn, std::size_t count) {
+  std::uint64_t words[4][kBlocks] = {};
+  for (std::size_t i = 0; i < count; ++i) words[0][i] = block_of(drawn[i]);
+  for (int i = 0; i < kBlocks; ++i) words[1][i] = stream.row, words[2][i] = stream.image;
+  philox_batch(stream.key, words);
+  for (std::size_t i = 0; i < count; ++i) {
+    drawn[i] = static_cast<std::uint32_t>(words[drawn[i] % kBatch / kBlocks][i]);
+  }
 }
 
 }  // namespace
@@ -115,6 +128,14 @@ void site_words(const ErrorKey& key, std::uint32_t model, std::uint32_t row, std
     std::uint32_t drawn[kBatch];
     draw_words(stream, (first + static_cast<std::uint32_t>(done)) / kBatch * kBlocks, drawn);
     std::copy_n(drawn, std::min<std::size_t>(kBatch, words.size() - done), words.data() + done);
+  }
+}
+
+void site_words(const ErrorKey& key, std::uint32_t model, std::uint32_t row,
+                std::span<std::uint32_t> words) {
+  const Stream stream = stream_of(key, model, row);
+  for (std::size_t done = 0; done < words.size(); done += kBlocks) {
+    draw_apart(stream, &words[done], std::min<std::size_t>(kBlocks, words.size() - done));
   }
 }
 

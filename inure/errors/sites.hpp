@@ -19,6 +19,9 @@ std::uint32_t site_word(const ErrorKey& key, std::uint32_t model, std::uint32_t 
                         std::uint32_t k);
 void site_words(const ErrorKey& key, std::uint32_t model, std::uint32_t row, std::uint32_t first,
                 std::span<std::uint32_t> words);
+// Some others: k becomes word k.
+void site_words(const ErrorKey& key, std::uint32_t model, std::uint32_t row,
+                std::span<std::uint32_t> words);
 
 // Independent events: each of `count` sites is hit with probability `rate`. The hits are drawn by
 // their gaps, which are geometric: gap = floor(ln u / ln(1 - rate)), so the cost follows the number

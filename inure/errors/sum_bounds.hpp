@@ -7,22 +7,20 @@
 
 namespace inure {
 
-// The largest value of the leaves that a step may have of whose tests only those are known that ask
-// which of the step's first products are 0, now and before.
+// The largest value of the leaves that a step, none of an output's first two, may have of whose
+// tests only those are known that ask which of the step's first products are 0, now and before.
 template <typename Value>
 class SumBounds {
  public:
-  // values: by leaf. known: of so many products; all: there are no others. later: the step is none
-  // of an output's first two.
-  SumBounds(const SumTree& tree, int known, bool all, bool later, const std::vector<Value>& values)
-      : nodes_(tree.nodes()), known_(known), all_(all), later_(later), largest_(nodes_.size()) {
+  // values: by leaf. known: of so many products; all: there are no others.
+  SumBounds(const SumTree& tree, int known, bool all, const std::vector<Value>& values)
+      : nodes_(tree.nodes()), known_(known), all_(all), largest_(nodes_.size()) {
     for (std::size_t i = nodes_.size(); i-- > 0;) {  // branches come after their test
       const TestTree::Node& node = nodes_[i];
       if (node.test < 0) {
         largest_[i] = values[index(node.leaf)];
       } else {
-        const Value one =
-            later && SumTree::of_place(node.test) ? Value{} : largest_[index(node.one)];
+        const Value one = SumTree::of_place(node.test) ? Value{} : largest_[index(node.one)];
         largest_[i] = std::max(largest_[i + 1], one);
       }
     }
@@ -36,7 +34,7 @@ class SumBounds {
     if (is_known(test)) {
       return largest(tests, tests[index(test / 32)] >> test % 32 & 1 ? one : node + 1);
     }
-    if (later_ && SumTree::of_place(test)) return largest(tests, node + 1);
+    if (SumTree::of_place(test)) return largest(tests, node + 1);
     return std::max(largest(tests, node + 1), largest(tests, one));
   }
 
@@ -45,7 +43,7 @@ class SumBounds {
 
   bool is_known(int test) const {
     const int word = test / 32, bit = test % 32;
-    if (word >= SumTree::kSignWord) {
+    if (word >= SumTree::kSignWord && word <= SumTree::kLastSignWord) {
       return bit >= ProductSigns::kMost && bit < ProductSigns::kMost + known_;
     }
     return word == SumTree::kLevelWord && all_ && bit >= 8 && bit % 8 >= 4;
@@ -53,7 +51,7 @@ class SumBounds {
 
   const std::vector<TestTree::Node>& nodes_;
   const int known_;
-  const bool all_, later_;
+  const bool all_;
   std::vector<Value> largest_;
 };
 

@@ -8,22 +8,18 @@
 namespace inure {
 namespace {
 
-constexpr std::uint32_t kCandidateModel = 1 << 20;  // apart from those of bit flips
-constexpr std::uint32_t kWordModel = kCandidateModel + SumErrors::kParts;
+// Apart from those of bit flips.
+constexpr std::uint32_t kCandidateModel = (1 << 20) + 1, kWordModel = kCandidateModel + 1;
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
-std::array<double, SumErrors::kParts> largest_rates(const TimingLanes& lanes) {
-  std::array<double, SumErrors::kParts> largest{};
+double largest_rate(const TimingLanes& lanes) {
+  double largest = 0;
   for (const TimingLanes::Lane& lane : lanes.lanes) {
     std::vector<double> rates;
     for (const SumTree::Leaf& leaf : lane.sums.leaves()) rates.push_back(leaf.rate);
     if (rates.empty()) continue;
-    for (const SumErrors::Part part : {SumErrors::kStart, SumErrors::kLater}) {
-      const double rate =
-          SumBounds<double>(lane.sums, 0, false, part == SumErrors::kLater, rates).largest();
-      largest[part] = std::max(largest[part], rate);
-    }
+    largest = std::max(largest, SumBounds<double>(lane.sums, 0, false, rates).largest());
   }
   return largest;
 }
@@ -32,11 +28,10 @@ std::array<double, SumErrors::kParts> largest_rates(const TimingLanes& lanes) {
 
 SumErrors::SumErrors(const TimingLanes& lanes)
     : vec_size_(lanes.vec_size),
-      largest_(largest_rates(lanes)),
-      candidates_{SiteSampler(largest_[kStart], kCandidateModel + kStart),
-                  SiteSampler(largest_[kLater], kCandidateModel + kLater)} {
-  if (!any()) return;
+      largest_(largest_rate(lanes)),
+      candidates_(largest_, kCandidateModel) {
   for (const TimingLanes::Lane& lane : lanes.lanes) add_lane(lane.sums);
+  any_[kLater] = largest_ > 0;
 }
 
 void SumErrors::add_lane(const SumTree& tree) {
@@ -46,9 +41,10 @@ void SumErrors::add_lane(const SumTree& tree) {
     std::vector<Leaf>& leaves = lane.leaves[part];
     leaves.resize(std::max<std::size_t>(tree.leaves().size(), 1));
     std::vector<std::uint32_t> erring(leaves.size());
-    for (std::size_t i = 0; i < leaves.size() && tree.any() && largest_[part] > 0; ++i) {
+    const double whole = part == kStart ? 1 : largest_;
+    for (std::size_t i = 0; i < leaves.size() && tree.any() && whole > 0; ++i) {
       const SumTree::Leaf& what = tree.leaves()[i];
-      const double most = std::min(what.rate / largest_[part], 1.0);
+      const double most = std::min(what.rate / whole, 1.0);
       for (const auto& [delta, up_to] : what.deltas) {
         const double below = std::min(std::round(most * up_to * 0x1p32), 0x1p32 - 1);
         leaves[i].deltas.emplace_back(static_cast<std::uint32_t>(below), delta);
@@ -57,14 +53,19 @@ void SumErrors::add_lane(const SumTree& tree) {
       erring[i] = leaves[i].erring;
     }
     forests_[part].add(tree, erring, part == kLater);
-    lane.may_err[part] = find_bounds(tree, part, erring);
+    if (part == kLater) {
+      lane.later = find_bounds(tree, erring);
+    } else {
+      lane.start = find_start_needs(tree, erring);
+      any_[kStart] |= lane.start.any;
+    }
   }
 }
 
-SumErrors::MayErr SumErrors::find_bounds(const SumTree& tree, Part part,
+SumErrors::MayErr SumErrors::find_bounds(const SumTree& tree,
                                          const std::vector<std::uint32_t>& erring) const {
   const int known = std::min(vec_size_, kKeyProducts);
-  const SumBounds<std::uint32_t> bounds(tree, known, vec_size_ == known, part == kLater, erring);
+  const SumBounds<std::uint32_t> bounds(tree, known, vec_size_ == known, erring);
   MayErr may_err;
   for (std::uint32_t key = 0; key < may_err.size(); ++key) {
     const SumContents now{0, 0, (key & kKeyBits) << ProductSigns::kMost};
@@ -88,6 +89,11 @@ std::uint32_t SumErrors::word(const ErrorKey& key, Part part, std::uint32_t stri
 void SumErrors::words(const ErrorKey& key, Part part, std::uint32_t strip, std::size_t first,
                       std::span<std::uint32_t> words) {
   site_words(key, kWordModel + part, strip, static_cast<std::uint32_t>(first), words);
+}
+
+void SumErrors::words(const ErrorKey& key, Part part, std::uint32_t strip,
+                      std::span<std::uint32_t> words) {
+  site_words(key, kWordModel + part, strip, words);
 }
 
 std::int32_t SumErrors::Leaf::delta(std::uint32_t word) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -9,47 +10,49 @@
 #include "inure/errors/error_model.hpp"
 #include "inure/errors/sites.hpp"
 #include "inure/errors/sum_forest.hpp"
+#include "inure/errors/sum_start.hpp"
 #include "inure/errors/timing_lanes.hpp"
 
 namespace inure {
 
-// Errors of sums and accumulators, drawn step by step, in two parts: an output's first two steps,
-// which differ much from all others, and the others. A strip's sites in a part are (x * channels +
-// channel) * steps of the part + step. Each site is a candidate with the largest rate of the part's
-// classes. A candidate has one random word, by its number among the strip's: it errs where the word
-// is below its class's rate over the largest, and the word, uniform up to there, says with which of
-// the class's deltas. (Rates are so rounded to the 2^32nd part of the largest.) Its class is by
-// right products and by the accumulator as errors of sums before have left it.
+// Errors of sums and accumulators, in two parts, each with its own random words. What a step's
+// class is says which of right products it adds, what the accumulator holds, as errors of sums
+// before have left it, and what the step before was (SumState).
+//
+// The start, an output's first two steps: each step has a word, by its number among the strip's
+// sites, (x * channels + channel) * 2 + step. It errs where the word is below the rate of its
+// class, in 2^32nds; where the word lies says with which of the class's deltas. Many classes err
+// always.
+//
+// The later steps: a site, (x * channels + channel) * (steps - 2) + step - 2, is a candidate with
+// the largest rate of all classes. A candidate has one word, by its number among the strip's
+// candidates: it errs where the word is below its class's rate over the largest.
 class SumErrors {
  public:
   enum Part { kStart, kLater };
-  static constexpr int kParts = 2, kStartSteps = 2;
+  static constexpr int kParts = 2, kStartSteps = SumTree::kStartSteps;
 
   explicit SumErrors(const TimingLanes& lanes);
 
-  bool any() const { return largest_[kStart] > 0 || largest_[kLater] > 0; }
+  bool any() const { return any_[kStart] || any_[kLater]; }
 
   static Part part(int step) { return step < kStartSteps ? kStart : kLater; }
-  static int first_step(Part part) { return part == kStart ? 0 : kStartSteps; }
   static int steps(const LaneGeometry& g, Part part) {
-    const int start = g.steps < kStartSteps ? g.steps : kStartSteps;
-    return part == kStart ? start : g.steps - start;
+    return part == kStart ? kStartSteps : std::max(g.steps - kStartSteps, 0);
   }
   static std::int64_t sites(const LaneGeometry& g, int channels, Part part) {
     return std::int64_t{g.width} * channels * steps(g, part);
   }
   static std::int64_t site(const LaneGeometry& g, int channels, int x, int channel, int step) {
     const Part of = part(step);
-    return (std::int64_t{x} * channels + channel) * steps(g, of) + step - first_step(of);
+    return (std::int64_t{x} * channels + channel) * steps(g, of) + step -
+           (of == kStart ? 0 : kStartSteps);
   }
-  const SiteSampler& candidates(Part part) const { return candidates_[part]; }
-  // The word of the strip's candidate number k.
+  const SiteSampler& candidates() const { return candidates_; }  // of later steps
+  // The word of the strip's site (kStart) or candidate (kLater) number k.
   static std::uint32_t word(const ErrorKey& key, Part part, std::uint32_t strip, std::size_t k);
-  // The words from that of number `first` on, a multiple of kSiteWords.
-  static void words(const ErrorKey& key, Part part, std::uint32_t strip, std::size_t first,
-                    std::span<std::uint32_t> words);
 
-  // What a candidate adds: 0 where it does not err.
+  // What a step with this word adds, a later one if it is a candidate: 0 where it does not err.
   std::int32_t delta(std::uint32_t word, int lane, Part part, const SumTree::Tests& tests) const;
 
   // The fast path (sum_strip.cpp).
@@ -74,17 +77,25 @@ class SumErrors {
   struct Lane {
     SumTree tree;
     std::array<std::vector<Leaf>, kParts> leaves;
-    std::array<MayErr, kParts> may_err;
+    StartNeeds start;
+    MayErr later;
   };
   class Strip;
 
+  // word() of many: from number `first` on, a multiple of kSiteWords; and of some, where k becomes
+  // word k.
+  static void words(const ErrorKey& key, Part part, std::uint32_t strip, std::size_t first,
+                    std::span<std::uint32_t> words);
+  static void words(const ErrorKey& key, Part part, std::uint32_t strip,
+                    std::span<std::uint32_t> words);
+
   void add_lane(const SumTree& tree);
-  MayErr find_bounds(const SumTree& tree, Part part,
-                     const std::vector<std::uint32_t>& erring) const;
+  MayErr find_bounds(const SumTree& tree, const std::vector<std::uint32_t>& erring) const;
 
   int vec_size_;
-  std::array<double, kParts> largest_;
-  std::array<SiteSampler, kParts> candidates_;
+  double largest_;  // rate of later steps
+  std::array<bool, kParts> any_{};
+  SiteSampler candidates_;
   std::vector<Lane> lanes_;
   std::array<SumForest, kParts> forests_;
 };

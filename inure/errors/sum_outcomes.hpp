@@ -46,13 +46,14 @@ template <typename Put>
   put(3, now.accumulator), put(4, before.accumulator), put(5, now.accumulator ^ before.accumulator);
   put(6, result), put(7, result_before), put(8, result ^ result_before);
   put(9, carries), put(10, carries_before), put(11, carries ^ carries_before);
-  put(12, top_run(carries ^ carries_before));
-  put(13, top_run(now.accumulator ^ now.sum));
+  put(SumTree::kCarryRunWord, top_run(carries ^ carries_before));
+  put(SumTree::kOtherRunWord, top_run(now.accumulator ^ now.sum));
   put(14, top_run(result ^ result_before));
   const auto count = static_cast<std::uint32_t>(std::min(vec_size, ProductSigns::kMost));
   put(SumTree::kLevelWord, std::uint32_t{step == 0} | std::uint32_t{step == 1} << 1 |
                                levels(now.signs, count) << 8 | levels(before.signs, count) << 16);
   put(16, now.signs), put(17, before.signs), put(18, now.signs ^ before.signs);
+  put(19, result_before ^ now.sum ^ (result_before + now.sum));
 }
 
 }  // namespace inure

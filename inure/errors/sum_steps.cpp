@@ -122,6 +122,22 @@ template <int vectors, int pixels, bool negative>
     }
   }
 }
+// As accumulate_vnni, of the products of some quads.
+[[gnu::target("avx512f,avx512bw,avx512vl,avx512vnni")]] void sum_quads_vnni(
+    const std::uint32_t* activations, const std::int8_t* weights, const std::int32_t* offsets,
+    int quads, int channels, std::int32_t* sums) {
+  const __m512i sign = _mm512_set1_epi8(-128);
+  for (int c = 0; c < channels; c += StripSums::kVector) {
+    __m512i sum = _mm512_setzero_si512(), offset = sum;
+    for (int quad = 0; quad < quads; ++quad) {
+      const __m512i a = _mm512_set1_epi32(static_cast<std::int32_t>(activations[quad]));
+      const __m512i w = _mm512_loadu_si512(weights + offsets[quad] + c * 4);
+      offset = _mm512_dpbusd_epi32(offset, sign, a);
+      sum = _mm512_dpbusd_epi32(sum, _mm512_xor_si512(w, sign), a);
+    }
+    _mm512_storeu_si512(sums + c, _mm512_sub_epi32(sum, offset));
+  }
+}
 const bool kHasVnni = vector_kernels_allowed() && __builtin_cpu_supports("avx512vnni");
 #endif
 
@@ -134,6 +150,20 @@ void accumulate_run(const StripSums::Run& run, [[maybe_unused]] bool negative) {
   }
 #endif
   for (int p = 0; p < pixels; ++p) accumulate_plain<vectors, pixels>(run, p);
+}
+
+void sum_quads(const std::uint32_t* activations, const std::int8_t* weights,
+               const std::int32_t* offsets, int quads, int channels, std::int32_t* sums) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (kHasVnni) return sum_quads_vnni(activations, weights, offsets, quads, channels, sums);
+#endif
+  std::fill_n(sums, channels, 0);
+  for (int quad = 0; quad < quads; ++quad) {
+    const std::int8_t* w = weights + offsets[quad];
+    for (int c = 0; c < channels; ++c) {
+      for (int v = 0; v < 4; ++v) sums[c] += signed_byte(activations[quad], v * 8) * w[c * 4 + v];
+    }
+  }
 }
 
 }  // namespace
@@ -207,6 +237,21 @@ void StripSums::gather(int x) {
   }
   negative_activations_ |= (signs & 0x80808080) != 0;
   find_nonzero_steps(to, steps_, quads_, nonzero_.data() + index(x * steps_));
+}
+
+void StripSums::find_first_sums(int x, Sums& first, Sums& second) {
+  if (x != gathered_) gather(x);
+  const std::uint32_t* activations = activations_.data() + index(x) * pixel_words_;
+  int quad = quads_;  // behind the step of zeros
+  for (Sums* sums : {&first, &second}) {
+    if (quad < static_cast<int>(pixel_words_)) {
+      sum_quads(activations + quad, weights_, weight_offsets_.data() + quad, quads_,
+                strip_.channels, *sums);
+    } else {
+      std::fill_n(*sums, strip_.channels, 0);
+    }
+    quad += quads_;
+  }
 }
 
 void StripSums::add_products(SumSteps& steps, int first) const {

@@ -24,6 +24,10 @@ class StripSums {
     if (x != gathered_) gather(x);
     return nonzero_[static_cast<std::size_t>(x * steps_ + step)];
   }
+  // What steps 0 and 1 add, of a pixel and of all the strip's channels: of both 0 where there is no
+  // such step. x may not fall.
+  using Sums = std::int32_t[LaneGeometry::kStripChannels];
+  void find_first_sums(int x, Sums& first, Sums& second);
   // The sums and signs of the steps from the first-th on, for whose pixels nonzero() was called.
   void add_products(SumSteps& steps, int first) const;
 

@@ -1,9 +1,12 @@
 // The fast path of SumErrors.
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 #include "inure/base/clones.hpp"
 #include "inure/errors/sum_errors.hpp"
+#include "inure/errors/sum_start.hpp"
 #include "inure/errors/sum_steps.hpp"
 
 namespace inure {
@@ -40,6 +43,7 @@ constexpr int kGroupChannels = 2 * StripSums::kVector;
 // What is best kept from strip to strip.
 struct Work {
   std::vector<std::int64_t> sites;
+  std::vector<std::uint32_t> words;  // of the start's sites, where all are needed
   StripSums sums;
   SumSteps steps;  // of candidates that may err
   SumForest::Erring erring;
@@ -61,46 +65,122 @@ class SumErrors::Strip {
         sums_(sums),
         stride_(stride),
         work_(work),
-        steps_(work.steps) {
+        steps_(work.steps),
+        id_(g_.strip_id(operands.y, operands.first_channel)) {
     for (int c = 0; c < operands.channels; ++c) {
       trees_[index(c)] =
           g_.lane(operands.first_channel + c) % static_cast<int>(errors.lanes_.size());
       const Lane& lane = errors.lanes_[index(trees_[index(c)])];
-      for (const Part part : {kStart, kLater}) may_err_[part][index(c)] = &lane.may_err[part];
+      starts_.set(c, lane.start, g_.steps);
+      may_err_[index(c)] = &lane.later;
     }
     work.carried.assign(index(g_.width * operands.channels), {});
   }
 
-  void add_part(const ErrorKey& key, Part part) {
-    const std::uint32_t id = g_.strip_id(operands_.y, operands_.first_channel);
-    const auto sites = errors_.candidates_[part].sample(
-        key, id, SumErrors::sites(g_, operands_.channels, part), work_.sites);
+  // All steps of outputs' starts are looked at.
+  void add_start(const ErrorKey& key) {
+    work_.sums.load(operands_, std::min(g_.steps, kStartSteps));
+    if (starts_.by_words()) {
+      work_.words.resize(index(g_.width * operands_.channels * kStartSteps));
+      words(key, kStart, id_, 0, work_.words);
+    }
+    steps_.count = 0;
+    for (int x = 0; x < g_.width; ++x) {
+      if (steps_.count > SumSteps::kMost - kStartSteps * LaneGeometry::kStripChannels)
+        settle_start(key);
+      collect_start(x);
+    }
+    settle_start(key);
+  }
+
+  void add_later(const ErrorKey& key) {
+    const auto sites = errors_.candidates_.sample(
+        key, id_, SumErrors::sites(g_, operands_.channels, kLater), work_.sites);
     if (sites.empty()) return;
-    work_.sums.load(operands_, first_step(part) + steps(g_, part));
+    work_.sums.load(operands_, g_.steps);
     steps_.count = 0;
     for (std::size_t begin = 0; begin < sites.size(); begin += kBatch) {
       const std::size_t count = std::min<std::size_t>(kBatch, sites.size() - begin);
       const int known = steps_.count;
-      collect(key, part, id, begin, sites.subspan(begin, count));
+      collect_later(key, begin, sites.subspan(begin, count));
       work_.sums.add_products(steps_, known);
-      if (steps_.count > SumSteps::kMost - kBatch) settle(part, whole_pixels());
+      if (steps_.count > SumSteps::kMost - kBatch) settle_later(whole_pixels());
     }
-    settle(part, steps_.count);
+    settle_later(steps_.count);
   }
 
  private:
   static constexpr int kBatch = 4 * kSiteWords;
 
+  // Adds those of a pixel that may err by what they add to what.
+  void collect_start(int x) {
+    StripSums::Sums first, second;
+    StripStarts::MayErr may_err;
+    work_.sums.find_first_sums(x, first, second);
+    const std::size_t sites = index(x * operands_.channels * kStartSteps);
+    starts_.find(first, second, starts_.by_words() ? &work_.words[sites] : nullptr, may_err);
+    int count = steps_.count;
+    for (int i = 0; i < operands_.channels * kStartSteps; i += 8) {
+      std::uint64_t left;  // a byte each
+      for (std::memcpy(&left, may_err.data() + i, 8); left; left &= left - 1) {
+        const int at = i + std::countr_zero(left) / 8;
+        steps_.x[count] = x, steps_.channel[count] = at / kStartSteps;
+        steps_.step[count] = at % kStartSteps;
+        ++count;
+      }
+    }
+    steps_.count = count;
+  }
+
+  void settle_start(const ErrorKey& key) {
+    for (int k = 0; k < steps_.count; ++k) {
+      const int site = output(k) * kStartSteps + steps_.step[k];
+      steps_.word[k] =
+          starts_.by_words() ? work_.words[index(site)] : static_cast<std::uint32_t>(site);
+    }
+    if (!starts_.by_words()) words(key, kStart, id_, {steps_.word, index(steps_.count)});
+    work_.sums.add_products(steps_, 0);
+    for (int k = 0; k < steps_.count; ++k) {
+      if (steps_.step[k] == 0) {
+        set_before(k);
+      } else {
+        set_accumulators(k, steps_.sum_before[k]);
+      }
+    }
+    while (steps_.count > 0) add_errors(kStart);
+  }
+
+  // Of an output's first step: what was before.
+  void set_before(int k) {
+    bool here;
+    const StripOutput before = output_before(operands_, steps_.x[k], steps_.channel[k], here);
+    SumContents last;
+    if (before.strip.geometry) {
+      last = contents_of_step(before, g_.steps - 1);
+      last.accumulator = (here ? right_sum(before.x, before.channel) : sum_of_products(before));
+      last.accumulator -= last.sum;
+    }
+    steps_.accumulator[k] = 0;
+    steps_.accumulator_before[k] = last.accumulator;
+    steps_.sum_before[k] = last.sum, steps_.signs_before[k] = last.signs;
+  }
+
+  // What all products of an output of this strip are.
+  std::uint32_t right_sum(int x, int channel) const {
+    const std::int32_t bias = operands_.bias ? operands_.bias[channel] : 0;
+    return sums_[x * stride_ + channel] - static_cast<std::uint32_t>(bias) -
+           work_.carried[index(x * operands_.channels + channel)].all;
+  }
+
   // Adds those that may err by their activations.
-  void collect(const ErrorKey& key, Part part, std::uint32_t id, std::size_t first,
-               std::span<const std::int64_t> sites) {
+  void collect_later(const ErrorKey& key, std::size_t first, std::span<const std::int64_t> sites) {
     std::int32_t x[kBatch], channel[kBatch], step[kBatch];
     std::uint32_t word[kBatch];
-    words(key, part, id, first, {word, sites.size()});
-    place(sites, operands_.channels, steps(g_, part), first_step(part), x, channel, step);
+    words(key, kLater, id_, first, {word, sites.size()});
+    place(sites, operands_.channels, steps(g_, kLater), kStartSteps, x, channel, step);
     std::uint8_t most[kBatch];
     for (std::size_t i = 0; i < sites.size(); ++i) {
-      most[i] = (*may_err_[part][index(channel[i])])[work_.sums.nonzero(x[i], step[i])];
+      most[i] = (*may_err_[index(channel[i])])[work_.sums.nonzero(x[i], step[i])];
     }
     int count = steps_.count;
     for (std::size_t i = 0; i < sites.size(); ++i) {
@@ -123,20 +203,16 @@ class SumErrors::Strip {
   }
 
   // Of the first `count`; the others become the first.
-  void settle(Part part, int count) {
+  void settle_later(int count) {
     const int all = steps_.count;
     steps_.count = count;
-    find_accumulators(part);
-    while (steps_.count > 0) add_errors(part);
+    find_accumulators();
+    while (steps_.count > 0) add_errors(kLater);
     for (int k = count; k < all; ++k) move(k, steps_.count++);
   }
 
   // What the accumulators hold.
-  void find_accumulators(Part part) {
-    if (part == kStart) {  // 0 in the first step
-      for (int k = 0; k < steps_.count; ++k) set_accumulators(k, steps_.sum_before[k]);
-      return;
-    }
+  void find_accumulators() {
     for (auto& groups : work_.groups) groups.clear();
     for (int k = 0; k < steps_.count; ++k) {
       const int x = steps_.x[k];
@@ -225,18 +301,19 @@ class SumErrors::Strip {
   const std::int64_t stride_;
   Work& work_;
   SumSteps& steps_;
+  const std::uint32_t id_;
   // By channel: what to find its lane by, and what that lane has.
   std::array<int, LaneGeometry::kStripChannels> trees_{};
-  std::array<std::array<const MayErr*, LaneGeometry::kStripChannels>, kParts> may_err_{};
+  StripStarts starts_;
+  std::array<const MayErr*, LaneGeometry::kStripChannels> may_err_{};
 };
 
 void SumErrors::add_deltas(const ErrorKey& key, const LaneOperands& operands, std::uint32_t* sums,
                            std::int64_t stride) const {
   thread_local Work work;
   Strip strip(*this, operands, sums, stride, work);
-  for (const Part part : {kStart, kLater}) {
-    if (largest_[part] > 0) strip.add_part(key, part);
-  }
+  if (any_[kStart]) strip.add_start(key);
+  if (any_[kLater]) strip.add_later(key);
 }
 
 }  // namespace inure

@@ -37,13 +37,16 @@ struct SumContents {
 class SumTree {
  public:
   // The outcomes of all tests on one step, by number / 32 and its bits (timing_profile.proto).
-  static constexpr int kWords = 19, kTests = 32 * kWords;
-  static constexpr int kLevelWord = 15, kSignWord = 16;
+  static constexpr int kWords = 20, kTests = 32 * kWords;
+  static constexpr int kCarryRunWord = 12, kOtherRunWord = 13, kLevelWord = 15;
+  static constexpr int kSignWord = 16, kLastSignWord = 18;
   static constexpr int kFirstStep = 32 * kLevelWord, kSecondStep = kFirstStep + 1;
+  static constexpr int kStartSteps = 2;  // these, which differ much from all others
   // A test of a step's place alone.
   static constexpr bool of_place(int test) { return test == kFirstStep || test == kSecondStep; }
   using Tests = std::array<std::uint32_t, kWords>;
-  // `step` counts from an output's first one, before which there is nothing: `before` is 0 then.
+  // `step` counts from an output's first one, for which `before` is the last step of the lane's
+  // output before.
   static Tests tests(int step, int vec_size, const SumContents& before, const SumContents& now);
 
   struct Leaf {
@@ -74,22 +77,25 @@ class SumTree {
 class SumState {
  public:
   void step(bool first, std::int32_t sum, std::uint32_t signs) {
-    before_ = first ? SumContents{} : now_;
+    before_ = now_;
+    if (first) before_.accumulator = right_ - now_.sum;
     step_ = first ? 0 : step_ + 1;
     now_ = {first ? 0 : after_, static_cast<std::uint32_t>(sum), signs};
     after_ = now_.accumulator + now_.sum;
+    right_ = (first ? 0 : right_) + now_.sum;
   }
   void add_error(std::int32_t delta) { after_ += static_cast<std::uint32_t>(delta); }
 
   // What the accumulator holds after the step.
   std::int32_t after() const { return static_cast<std::int32_t>(after_); }
+  bool at_start() const { return step_ < SumTree::kStartSteps; }
   SumTree::Tests tests(int vec_size) const {
     return SumTree::tests(step_, vec_size, before_, now_);
   }
 
  private:
   SumContents before_, now_;
-  std::uint32_t after_ = 0;
+  std::uint32_t after_ = 0, right_ = 0;  // right: without the errors
   int step_ = -1;
 };
 

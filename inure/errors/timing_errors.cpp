@@ -85,16 +85,22 @@ class TimingCycles : public CycleErrors {
   std::int32_t accumulator_delta(const Cycle& at, int /*chain*/, std::int32_t sum) override {
     if (!errors_.sum_errors().any()) return 0;
     SumState& state = sums_[at.channel];
+    if (at.y == 0 && at.x == 0 && at.step == 0) {  // after the lane's channel before
+      state = at.channel >= g_.lane_num ? sums_[at.channel - g_.lane_num] : SumState();
+    }
     state.step(at.step == 0, sum, signs_.bits);
     signs_ = {};
     const int first = g_.strip_first(at.channel), channels = g_.strip_channels(first);
     const SumErrors::Part part = SumErrors::part(at.step);
     const std::int64_t site = SumErrors::site(g_, channels, at.x, at.channel - first, at.step);
     const std::uint32_t strip = g_.strip_id(at.y, first);
-    const std::vector<std::int64_t>& candidates = candidates_of(part, strip, channels);
-    const auto found = std::lower_bound(candidates.begin(), candidates.end(), site);
-    if (found == candidates.end() || *found != site) return 0;
-    const auto number = static_cast<std::size_t>(found - candidates.begin());
+    auto number = static_cast<std::size_t>(site);
+    if (part == SumErrors::kLater) {
+      const std::vector<std::int64_t>& candidates = candidates_of(strip, channels);
+      const auto found = std::lower_bound(candidates.begin(), candidates.end(), site);
+      if (found == candidates.end() || *found != site) return 0;
+      number = static_cast<std::size_t>(found - candidates.begin());
+    }
     const std::int32_t delta =
         errors_.sum_errors().delta(SumErrors::word(key_, part, strip, number), g_.lane(at.channel),
                                    part, state.tests(g_.vec_size));
@@ -111,12 +117,11 @@ class TimingCycles : public CycleErrors {
     return errors_.lanes().of(g_.lane(at.channel));
   }
 
-  const std::vector<std::int64_t>& candidates_of(SumErrors::Part part, std::uint32_t strip,
-                                                 int channels) {
-    const auto [known, fresh] = candidates_[part].try_emplace(strip);
+  const std::vector<std::int64_t>& candidates_of(std::uint32_t strip, int channels) {
+    const auto [known, fresh] = candidates_.try_emplace(strip);
     if (fresh) {
-      known->second = errors_.sum_errors().candidates(part).sample_plain(
-          key_, strip, SumErrors::sites(g_, channels, part));
+      known->second = errors_.sum_errors().candidates().sample_plain(
+          key_, strip, SumErrors::sites(g_, channels, SumErrors::kLater));
     }
     return known->second;
   }
@@ -127,9 +132,7 @@ class TimingCycles : public CycleErrors {
   std::vector<std::vector<Operands>> operands_;  // by channel and multiplier: of its last step
   std::vector<SumState> sums_;                   // by channel
   ProductSigns signs_;                           // of the step under way
-  // By part and strip.
-  std::array<std::unordered_map<std::uint32_t, std::vector<std::int64_t>>, SumErrors::kParts>
-      candidates_;
+  std::unordered_map<std::uint32_t, std::vector<std::int64_t>> candidates_;  // by strip
 };
 
 std::unique_ptr<CycleErrors> TimingErrors::cycles(const ErrorKey& key,

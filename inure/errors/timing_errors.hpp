@@ -17,9 +17,10 @@ namespace inure {
 // of the padding before the first channel), and zeros where there is none (a lane rests between
 // images). A fixed function of the operands: nothing is drawn.
 //
-// Sums and accumulators: drawn for every step with the rate of its class (timing_profile.proto).
-// Operands, sums and accumulators are the right ones: an error does not change the class of
-// another.
+// Sums and accumulators: drawn for every step with the rate of its class (timing_profile.proto),
+// which for many is 0 or 1. Products are the right ones there; the accumulator is what errors of
+// its own output's sums have left, but before an output's first step the right one of the output
+// before (the same as for products; zeros where there is none).
 std::unique_ptr<ErrorModel> make_timing_errors(std::shared_ptr<const TimingLanes> lanes,
                                                const std::string& layer);
 

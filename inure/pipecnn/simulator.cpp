@@ -165,13 +165,31 @@ LaneOperands SimulatorProgram::strip_operands(int index, int image, int y, int g
   operands.tap_activation = p.tap_activation.data();
   operands.weights = packed.block(block);
   operands.tap_weight = (last ? p.tap_weight_last : p.tap_weight).data();
+  if (!build().arithmetic_2018) operands.bias = &st.bias[operands.first_channel];
   return operands;
 }
+
+class SimulatorProgram::Strips : public ImageStrips {
+ public:
+  Strips(const SimulatorProgram& program, int index, int image)
+      : program_(program), index_(index), image_(image) {}
+  LaneOperands strip(int y, int channel) const override {
+    const int per_group = program_.stage(index_).geometry.out_per_group;
+    return program_.strip_operands(index_, image_, y, channel / per_group,
+                                   channel % per_group / LaneGeometry::kStripChannels);
+  }
+
+ private:
+  const SimulatorProgram& program_;
+  const int index_, image_;
+};
 
 void SimulatorProgram::add_deltas(int index, const RunKey& key, int image, int y, int group,
                                   int block, std::uint32_t* sums) const {
   const Stage& st = stage(index);
-  const LaneOperands operands = strip_operands(index, image, y, group, block);
+  const Strips strips(*this, index, image);
+  LaneOperands operands = strip_operands(index, image, y, group, block);
+  operands.image = &strips;
   for (const auto& model : st.errors) {
     model->add_deltas(error_key(st, key, image), operands, sums, st.geometry.channels);
   }

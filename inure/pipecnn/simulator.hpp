@@ -49,6 +49,7 @@ class SimulatorProgram : public PipecnnProgram {
   void map_taps(int index);
   void convolve_rows(int index, const RunKey& key, int image, int first_row, int rows,
                      std::uint32_t* sums) const;
+  class Strips;
   LaneOperands strip_operands(int index, int image, int y, int group, int block) const;
   void add_deltas(int index, const RunKey& key, int image, int y, int group, int block,
                   std::uint32_t* sums) const;

@@ -21,6 +21,19 @@ TEST(SiteSampler, FastEqualsPlain) {
   }
 }
 
+TEST(SiteWords, AreTheSameOneByOne) {
+  const ErrorKey key{7, 11, true, 5, 3};
+  std::vector<std::uint32_t> in_row(1000), some;
+  site_words(key, 2, 9, 0, in_row);
+  for (std::uint32_t k = 0; k < in_row.size(); k += 1 + k % 7) some.push_back(k);
+  std::vector<std::uint32_t> words = some;
+  site_words(key, 2, 9, words);
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    ASSERT_EQ(words[i], in_row[some[i]]) << "word " << some[i];
+    ASSERT_EQ(words[i], site_word(key, 2, 9, some[i])) << "word " << some[i];
+  }
+}
+
 // Independent hits: their number is binomial and their places uniform. Bounds of five standard
 // deviations.
 TEST(SiteSampler, RateAndPlacesAreRight) {

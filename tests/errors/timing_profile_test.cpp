@@ -143,8 +143,8 @@ TEST_F(TimingProfiles, AreRefusedWithTheReason) {
   EXPECT_EQ(error_after([](TimingProfile& p) {
               p.mutable_clock(0)->mutable_accumulator()->add_split(1 + SumTree::kTests);
             }),
-            "p: clock of 9800 ps, accumulator: test 608 in the tree of its classes; expected one "
-            "below 608");
+            "p: clock of 9800 ps, accumulator: test 640 in the tree of its classes; expected one "
+            "below 640");
   EXPECT_EQ(error_after([](TimingProfile& p) {
               add_class(*p.mutable_clock(0)->mutable_accumulator(), 15, 0.5, {{1, 1}});
             }),
