@@ -29,7 +29,7 @@ struct Scan {
 constexpr Scan kScanHx8k = {100, 64}, kScanOsu018 = {150, 20};
 constexpr double kFirstErrors = 1e-5, kCollapse = 0.1, kFastestClock = 1.9;
 constexpr int kFewestClocks = 8, kMostClocks = 10;
-constexpr int kProfileVersion = 5;  // of the fit: results of others in the cache are not taken
+constexpr int kProfileVersion = 7;  // of the fit: results of others in the cache are not taken
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
@@ -230,12 +230,11 @@ std::uint64_t hash_traces(const std::vector<OperandTrace>& traces) {
 std::string operands_of(const Characterization& what) {
   return fmt::format(
       "products: {} synthetic changes of operands, activations {}; sums: {} cycles of some "
-      "thousand "
-      "sequences of {} operands",
+      "thousand sequences of {}",
       std::lround(what.effort * kTransitions),
       what.negative_activations ? "-128 to 127" : "0 to 127", std::lround(what.effort * kCycles),
       what.traces.empty()
-          ? "synthetic"
+          ? "synthetic operands, and as many of short outputs"
           : fmt::format("{} ({:016x})", what.traces_from, hash_traces(what.traces)));
 }
 

@@ -52,8 +52,9 @@ struct LaneFit {
 // correlated or not, after a ReLU or (half of them, with negative_activations) signed; weights with
 // deviations of 20 and 30, balanced or not; outputs of 25 to 600 steps, which begin anywhere. The
 // tree of classes (timing_profile.proto) is grown from all steps with an error and a part of the
-// others; without `tree` only the rates are found. With traces, theirs are the operands instead,
-// each sequence's from elsewhere. Throws Error as LaneSimulator does, and where a trace does not
+// others, of an output's first two steps in as many cycles more, with outputs of 2 to 40 steps;
+// without `tree` only the rates are found. With traces, theirs are the operands instead, each
+// sequence's from elsewhere. Throws Error as LaneSimulator does, and where a trace does not
 // fit.
 LaneFit fit_sums(const Netlist& netlist, int vec_size, int period_ps, bool negative_activations,
                  int cycles, std::span<const OperandTrace> traces = {}, bool tree = true);

@@ -17,6 +17,9 @@ namespace {
 constexpr std::uint64_t kSeed = 0x73756D73u;
 constexpr int kSkipped = 8;  // cycles until all registers hold something of the operands
 constexpr int kMostClasses = 2048;
+constexpr std::array kSteps = {25, 50, 100, 150, 300, 600};  // of synthetic outputs
+// An output's first steps are few: shorter outputs, for the classes of these alone.
+constexpr std::array kShortSteps = {2, 3, 4, 6, 12, 40};
 
 constexpr std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
@@ -44,7 +47,7 @@ class Pool {
 // Synthetic operands of many sequences; each is a mix of its own.
 class OperandMix {
  public:
-  OperandMix(int sequences, bool negative_activations) {
+  OperandMix(int sequences, bool negative_activations, const std::array<int, 6>& steps = kSteps) {
     std::uint32_t id = 0;
     for (const double deviation : {15, 30, 45}) {
       for (const double correlation : {0.0, 0.7}) {
@@ -56,7 +59,7 @@ class OperandMix {
       for (const double mean : {-0.1, 0.0, 0.1})
         weights_.emplace_back(id++, deviation, mean, 0, false);
     }
-    for (int s = 0; s < sequences; ++s) sequences_.push_back(sequence(s));
+    for (int s = 0; s < sequences; ++s) sequences_.push_back(sequence(s, steps));
   }
 
   void begin(int s, int cycle) {
@@ -79,13 +82,12 @@ class OperandMix {
     bool first = false;
   };
 
-  Sequence sequence(int s) const {
-    static constexpr std::array kSteps = {25, 50, 100, 150, 300, 600};
+  Sequence sequence(int s, const std::array<int, 6>& of_outputs) const {
     const PhiloxBlock random = philox(
         {static_cast<std::uint32_t>(s), static_cast<std::uint32_t>(RandomPurpose::kErrors), 0, 0},
         philox_key(kSeed));
     const auto of = [](std::uint32_t word, std::size_t count) { return word % count; };
-    const int steps = kSteps[of(random[2] >> 8, kSteps.size())];
+    const int steps = of_outputs[of(random[2] >> 8, of_outputs.size())];
     return {of(random[0], activations_.size()), of(random[1], weights_.size()), steps,
             static_cast<int>(of(random[3], index(steps))), random[0] >> 8};
   }
@@ -131,23 +133,27 @@ class TraceOperands {
   std::vector<std::int64_t> begin_, at_;
 };
 
+enum class Steps { kNone, kStart, kLater, kAll };  // start: an output's first two
+
 // One lane under way: what its sums add wrongly, by the steps' classes as injection finds them:
 // with right products and an accumulator that sums' errors before have changed.
 template <typename Source>
 class LaneRun {
  public:
-  LaneRun(const LaneSimulator& lane, Source source, bool tree)
+  LaneRun(const LaneSimulator& lane, Source source, Steps sampled)
       : lane_(lane),
         run_(lane, lane.side_by_side()),
         source_(std::move(source)),
-        tree_(tree),
+        sampled_(sampled),
         random_(kSeed, RandomPurpose::kErrors, 0, 2),
         states_(index(run_.sequences())),
         deltas_(states_.size()),
         sum_deltas_(states_.size()),
         wrong_products_(index(lane.vec_size())) {}
 
-  LaneFit run(int cycles) {
+  // The rates of all steps; samples of some are added to these.
+  LaneFit run(int cycles, std::vector<SumSample>& samples) {
+    samples_ = &samples;
     for (int cycle = 0; cycle < cycles; ++cycle) {
       set_operands(cycle);
       run_.cycle();
@@ -158,7 +164,7 @@ class LaneRun {
     LaneFit fit;
     const double trials = static_cast<double>(std::max(cycles - kSkipped, 1)) * run_.sequences();
     fit.wrong_steps = static_cast<double>(wrong_sums_) / trials;
-    if (tree_) fit.accumulator = grow_sum_tree(std::move(samples_), kMostClasses);
+    fit.accumulator.set_rate(fit.wrong_steps);
     for (const std::int64_t wrong : wrong_products_) {
       fit.products.push_back(static_cast<double>(wrong) / trials);
       fit.wrong_steps += fit.products.back();
@@ -227,8 +233,10 @@ class LaneRun {
 
   void sample(std::size_t s) {
     wrong_sums_ += deltas_[s] != 0;
-    if (!tree_ || (deltas_[s] == 0 && random_.below(kRightKept) != 0)) return;
-    samples_.push_back({states_[s].tests(lane_.vec_size()), deltas_[s]});
+    if (sampled_ == Steps::kNone) return;
+    if (sampled_ != Steps::kAll && states_[s].at_start() != (sampled_ == Steps::kStart)) return;
+    if (deltas_[s] == 0 && random_.below(kRightKept) != 0) return;
+    samples_->push_back({states_[s].tests(lane_.vec_size()), deltas_[s]});
   }
 
   std::int64_t wrong(int element) const {
@@ -243,16 +251,29 @@ class LaneRun {
   const LaneSimulator& lane_;
   LaneSimulator::Run run_;
   Source source_;
-  const bool tree_;
+  const Steps sampled_;
   RandomStream random_;
   std::vector<SumState> states_;  // by sequence: as injection knows them
   std::array<std::vector<Operands>, kHistory> history_;
   std::vector<std::int32_t> deltas_, sum_deltas_;
   std::vector<LaneSimulator::Run::Error> errors_;
-  std::vector<SumSample> samples_;
+  std::vector<SumSample>* samples_ = nullptr;
   std::int64_t wrong_sums_ = 0;
   std::vector<std::int64_t> wrong_products_;
 };
+
+void check(std::span<const OperandTrace> traces, int vec_size, bool negative_activations) {
+  for (const OperandTrace& trace : traces) {
+    if (trace.vec_size != vec_size || trace.steps() == 0) {
+      fail("trace of {}: {} steps of {} products; expected steps of {}", trace.layer, trace.steps(),
+           trace.vec_size, vec_size);
+    }
+    if (!negative_activations && std::any_of(trace.activations.begin(), trace.activations.end(),
+                                             [](int a) { return a < 0; })) {
+      fail("trace of {}: it has negative activations; expected 0 to 127", trace.layer);
+    }
+  }
+}
 
 }  // namespace
 
@@ -294,20 +315,28 @@ void check_sums(const Netlist& netlist, int vec_size, int critical_ps) {
 LaneFit fit_sums(const Netlist& netlist, int vec_size, int period_ps, bool negative_activations,
                  int cycles, std::span<const OperandTrace> traces, bool tree) {
   const LaneSimulator lane(netlist, vec_size, period_ps);
+  const int sequences = lane.side_by_side();
+  std::vector<SumSample> samples;
+  LaneFit fit;
   if (traces.empty()) {
-    return LaneRun(lane, OperandMix(lane.side_by_side(), negative_activations), tree).run(cycles);
-  }
-  for (const OperandTrace& trace : traces) {
-    if (trace.vec_size != vec_size || trace.steps() == 0) {
-      fail("trace of {}: {} steps of {} products; expected steps of {}", trace.layer, trace.steps(),
-           trace.vec_size, vec_size);
+    fit = LaneRun(lane, OperandMix(sequences, negative_activations),
+                  tree ? Steps::kLater : Steps::kNone)
+              .run(cycles, samples);
+    if (tree) {
+      LaneRun(lane, OperandMix(sequences, negative_activations, kShortSteps), Steps::kStart)
+          .run(cycles, samples);
     }
-    if (!negative_activations && std::any_of(trace.activations.begin(), trace.activations.end(),
-                                             [](int a) { return a < 0; })) {
-      fail("trace of {}: it has negative activations; expected 0 to 127", trace.layer);
-    }
+  } else {
+    check(traces, vec_size, negative_activations);
+    fit = LaneRun(lane, TraceOperands(sequences, traces), tree ? Steps::kAll : Steps::kNone)
+              .run(cycles, samples);
   }
-  return LaneRun(lane, TraceOperands(lane.side_by_side(), traces), tree).run(cycles);
+  if (tree) {
+    const double rate = fit.accumulator.rate();
+    fit.accumulator = grow_sum_tree(std::move(samples), kMostClasses);
+    if (fit.accumulator.error_class_size() > 0) fit.accumulator.set_rate(rate);
+  }
+  return fit;
 }
 
 }  // namespace inure::timing

@@ -13,7 +13,7 @@ namespace {
 constexpr int kMaxDeltas = 32;
 constexpr double kTold = 0.98;  // of the errors, by the deltas that are kept
 // A leaf stands for so many steps at least; a division tells so many times more than one by chance.
-constexpr double kFewestSteps = 200, kSignificance = 8;
+constexpr double kFewestSteps = 40, kSignificance = 8;
 constexpr double kLargestOfMean = 8;
 // The most frequent deltas are told apart, the others count as one.
 constexpr std::size_t kGroups = 6;
@@ -54,9 +54,9 @@ class Growth {
       frequent_.push_back(deltas[g].first);
     }
     // The steps of the two parts are told apart first.
-    const double start = largest_rate(true), later = largest_rate(false);
-    divide({0, 0, SumTree::kFirstStep}, 0, start);
-    divide({0, 1, SumTree::kSecondStep}, later, start);
+    const double later = largest_rate_later();
+    divide({0, 0, SumTree::kFirstStep}, 0, 1);
+    divide({0, 1, SumTree::kSecondStep}, later, 1);
     for (int leaves = 3; leaves < most; ++leaves) {
       const auto best = tree_.best();
       if (!best) break;
@@ -85,12 +85,14 @@ class Growth {
         1;
   }
 
-  // Injection draws candidates at the largest rate of the leaves of an output's first two steps
-  // (start), or of the later ones: that may be so many times the mean rate of these steps.
-  double largest_rate(bool start) const {
+  // Injection draws candidates at the largest rate of the leaves of steps that are none of an
+  // output's first two: that may be so many times the mean rate of these steps.
+  double largest_rate_later() const {
     Sums sums;
     for (const SumSample& sample : tree_.samples()) {
-      if (((sample.tests[SumTree::kLevelWord] & 3) != 0) == start) count(sample, sums);
+      if (!sample.test(SumTree::kFirstStep) && !sample.test(SumTree::kSecondStep)) {
+        count(sample, sums);
+      }
     }
     return sums.steps > 0 ? kLargestOfMean * sums.all_errors() / sums.steps : 0;
   }

@@ -1,6 +1,7 @@
 #include "inure/timing/fit.hpp"
 
 #include <cmath>
+#include <map>
 
 #include "inure/base/error.hpp"
 #include "inure/base/parallel.hpp"
@@ -238,6 +239,50 @@ TEST_P(FittedSums, TransferWithinATrace) {
             "trace of made up: 120000 steps of 8 products; expected steps of 4");
 }
 
+class FittedStarts : public FittedLane {};
+
+// Where only the accumulator errs, and in outputs' first two steps, its errors are no chance: which
+// steps err, and by how much, on operands that the fit has not seen.
+TEST_P(FittedStarts, AreForeseenStepByStep) {
+  const int at = period(1.08);
+  const LaneFit fit = fit_sums(netlist_, kVecSize, at, true, 800);
+  std::mt19937 random(6);
+  std::normal_distribution<double> normal;
+  OperandTrace trace;
+  trace.vec_size = kVecSize;
+  trace.layer = "made up";
+  const auto operand = [&](double deviation, double least) {
+    return static_cast<std::int8_t>(std::clamp(normal(random) * deviation, least, 127.0));
+  };
+  for (int step = 0; step < 20 * 40000; ++step) {
+    trace.first.push_back(step % 20 == 0);
+    for (std::size_t e = 0; e < kVecSize; ++e) {
+      trace.activations.push_back(operand(25, 0)), trace.weights.push_back(operand(15, -128));
+    }
+  }
+  const LaneErrors errors = simulate_errors(LaneSimulator(netlist_, kVecSize, at), trace);
+  LaneModel model;
+  for (std::size_t e = 0; e < kVecSize; ++e) {
+    EXPECT_TRUE(errors.products[e].empty());
+    model.products.emplace_back().first.assign(ProductTable::kPairs + 1, 0);
+  }
+  model.sums = SumTree(fit.accumulator, "");
+  const auto foreseen = predict_errors(model, trace, 1).accumulator;
+  std::map<std::int64_t, std::int32_t> deltas;
+  for (const StepError& error : errors.accumulator) deltas[error.step] = error.delta;
+  std::size_t right = 0;
+  for (const StepError& error : foreseen) {
+    const auto found = deltas.find(error.step);
+    right += found != deltas.end() && found->second == error.delta;
+  }
+  std::printf("at %d ps: %zu wrong, %zu foreseen, %zu of them with their delta\n", at,
+              deltas.size(), foreseen.size(), right);
+  EXPECT_GT(deltas.size(), 100u);
+  EXPECT_GT(static_cast<double>(right), 0.9 * static_cast<double>(deltas.size()));
+  EXPECT_GT(static_cast<double>(right), 0.9 * static_cast<double>(foreseen.size()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Lanes, FittedStarts, testing::Values(LaneCase{false, 3}));
 INSTANTIATE_TEST_SUITE_P(Lanes, FittedSums, testing::Values(LaneCase{true, 2}, LaneCase{false, 2}));
 
 }  // namespace
