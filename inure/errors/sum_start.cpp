@@ -144,6 +144,7 @@ void StripStarts::find(const StripSums::Sums& first, const StripSums::Sums& seco
                        const std::uint32_t* words, MayErr& may_err) const {
   find_by_sums(first, second, needs_, may_err.data());
   if (by_words_) find_by_words(words, channels_, needs_, may_err.data());
+  for (std::size_t i = 0; i < may_err.size(); i += kSteps) may_err[i + 1] |= may_err[i];
 }
 
 StripOutput output_before(const LaneOperands& strip, int x, int channel, bool& here) {

@@ -36,7 +36,8 @@ class StripStarts {
 
   bool by_words() const { return by_words_; }
   // Of an output each channel: [channel][step], whether it may err; 1 or 0. By what the first two
-  // steps add and, where by_words(), by the steps' words, in the same order.
+  // steps add and, where by_words(), by the steps' words, in the same order. A second step always
+  // may where the first one may: an error changes what the accumulator holds.
   static constexpr int kSteps = SumTree::kStartSteps, kChannels = LaneGeometry::kStripChannels;
   using MayErr = std::array<std::uint8_t, kChannels * kSteps>;
   void find(const StripSums::Sums& first, const StripSums::Sums& second, const std::uint32_t* words,

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <numeric>
 #include <random>
 
@@ -73,6 +74,29 @@ TimingProfile random_profile(unsigned seed, int vec_size, const Rates& rates) {
   return profile;
 }
 
+// Only outputs' first two steps err, where A ^ S, for the second one or the carries, has a run of
+// ones: always, never or now and then, by other tests.
+TimingProfile profile_of_starts(unsigned seed) {
+  std::mt19937 random(seed);
+  TimingProfile profile = random_profile(seed, 4, {0, 0});
+  RegisterProfile& sums = *profile.mutable_clock(0)->mutable_accumulator();
+  const auto leaf = [&](RegisterProfile& to) {
+    constexpr double kRates[] = {1, 1, 0.3, 1e-3, 0};
+    add_leaf(to, kRates[random() % 5], {{std::numeric_limits<int>::min(), 2}, {1 << 20, 1}});
+  };
+  const auto run = [&](int word, unsigned first_bit) {
+    add_test(sums, 32 * word + static_cast<int>(first_bit + random() % (32 - first_bit)));
+    add_leaf(sums, 0);
+    add_random_tree(random, 3, sums, leaf, SumTree::kTests);
+  };
+  add_test(sums, SumTree::kFirstStep);
+  add_test(sums, SumTree::kSecondStep);
+  add_leaf(sums, 0);
+  run(random() % 2 ? SumTree::kCarryRunWord : SumTree::kOtherRunWord, 16);
+  run(SumTree::kOtherRunWord, 8);
+  return profile;
+}
+
 // Profiles in a folder of their own.
 class TimingErrors : public testing::Test {
  protected:
@@ -135,6 +159,15 @@ TEST_F(TimingErrors, SumsEqualReference) {
   const std::string dense = write("dense", 4, 4, {0, 3e-2}), rare = write("rare", 5, 4, {0, 1e-3});
   EXPECT_GT(compare(description({dense}), 60, "*SumsEqualReference*"), 30);
   EXPECT_GT(compare(description({rare, dense}), 60, "*SumsEqualReference*"), 30);
+}
+
+TEST_F(TimingErrors, StartsEqualReference) {
+  for (unsigned seed = 1; seed <= 12; ++seed) {
+    const fs::path file = folder_ / ("starts" + std::to_string(seed));
+    write_timing_profile(file, profile_of_starts(seed));
+    compare(description({file.string()}), 15, "*StartsEqualReference*");
+    ASSERT_FALSE(HasFailure()) << "profile " << seed;
+  }
 }
 
 TEST_F(TimingErrors, AllEqualReferenceOnOtherBuilds) {
