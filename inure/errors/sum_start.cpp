@@ -129,7 +129,8 @@ StripStarts::StripStarts() {
 
 void StripStarts::set(int channel, const StartNeeds& needs, int steps) {
   channels_ = std::max(channels_, channel + 1);
-  for (int i = 0; i < std::min(steps, kSteps); ++i) {
+  steps_ = std::min(steps, kSteps);
+  for (int i = 0; i < steps_; ++i) {
     const StartNeeds::Step& of = needs.step[index(i)];
     for (int word = 0; word < StartNeeds::kWords; ++word) {
       needs_.mask[i][word][channel] = of.mask[index(word)];
@@ -144,6 +145,7 @@ void StripStarts::find(const StripSums::Sums& first, const StripSums::Sums& seco
                        const std::uint32_t* words, MayErr& may_err) const {
   find_by_sums(first, second, needs_, may_err.data());
   if (by_words_) find_by_words(words, channels_, needs_, may_err.data());
+  if (steps_ == 1) return;
   for (std::size_t i = 0; i < may_err.size(); i += kSteps) may_err[i + 1] |= may_err[i];
 }
 

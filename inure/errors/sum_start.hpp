@@ -50,7 +50,7 @@ class StripStarts {
 
  private:
   Needs needs_{};
-  int channels_ = 0;
+  int channels_ = 0, steps_ = 0;
   bool by_words_ = false;
 };
 
