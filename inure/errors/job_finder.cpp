@@ -10,55 +10,21 @@
 
 // A wrong product needs a pair of activations that meets a pair of weights. In each job (all taps
 // of an input channel with the same step before, tap_jobs.hpp) a pair of activations meets the
-// weights of all taps and output channels. So for up to 256 jobs of a multiplier at a time
-//   1. for each pair of activations, which jobs have it: a set of bits;
-//   2. for each pair of weights, its uses: job and output, by job; pairs that may be in one patch
-//   of
-//      exceptions (exception_set.hpp) lie side by side (WeightUses);
-//   3. each pair of activations goes through its patches; of the uses of a patch's weights, those
-//   in
-//      a job of the set are errors, sixteen uses looked at by one vector;
-//   4. errors are sorted by job, where those of a pair of activations then lie together, and at
-//      every position of every image all jobs' are added to the outputs around it (JobErrors).
-// Lookups grow with the positions, patches are gone through once for 256 jobs, and the rest
-// grows with the number of errors.
+// weights of all taps and output channels. So, job by job:
+//   1. the positions of the batch whose pair of activations has exceptions, and these pairs;
+//   2. each pair goes through its patches of exceptions (exception_set.hpp). The job's weights lie
+//      by place (WeightUses), in the first cache: what a patch meets is next to each other, sixteen
+//      uses looked at by one vector. Patches of weights that no job has are left out beforehand;
+//   3. at every position the errors of its pair are added to the outputs around it (JobErrors).
+// Lookups grow with the positions, and the rest with the number of errors. Where exceptions are
+// nowhere alike, so that each is a patch, most of these meet no weight of a job, and cost more than
+// the errors do.
 namespace inure {
 namespace {
 
-using JobSet = WeightUses::JobSet;
-using Span = WeightUses::Span;
+using Candidate = JobFinder::Candidate;
 
-void mark(std::span<const std::uint16_t> keys, std::uint8_t* marks) {
-  for (const std::uint16_t key : keys) marks[key] = 0xFF;
-}
-
-// Of the marks of one job, a byte each, the job's bit. `first`: of those that share the bytes.
-INURE_CLONES
-void take_marks(std::uint8_t* marks, std::size_t keys, std::uint8_t bit, bool first,
-                std::uint8_t* jobs) {
-  const std::uint8_t keep = first ? 0 : 0xFF;
-  for (std::size_t key = 0; key < keys; ++key) {
-    jobs[key] = static_cast<std::uint8_t>((jobs[key] & keep) | (marks[key] & bit));
-    marks[key] = 0;
-  }
-}
-
-INURE_CLONES
-void join_sets(const std::uint8_t* jobs, std::size_t keys, std::uint8_t* any) {
-  for (std::size_t key = 0; key < keys; ++key) any[key] |= jobs[key];
-}
-
-// Writes behind the end, and without branches, which would be guessed wrong.
-INURE_CLONES
-std::size_t find_used(const ExceptionSet::List& list, const std::uint64_t* used,
-                      ExceptionSet::Patch* to) {
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < list.size; ++i) {
-    to[count] = list.patches[i];
-    count += (used[list.patches[i].place] & list.patches[i].mask()) != 0;
-  }
-  return count;
-}
+constexpr std::size_t kAhead = 6;  // lists that are fetched ahead
 
 // The first lines of a list; the processor sees what follows.
 void prefetch(const ExceptionSet::List& list) {
@@ -67,48 +33,38 @@ void prefetch(const ExceptionSet::List& list) {
   for (std::size_t i = 0; i < end; i += kLine) __builtin_prefetch(&list.patches[i]);
 }
 
-// Returns how many uses.
+// Those of the used weights. Writes behind the end, and without branches, which would be guessed
+// wrong.
 INURE_CLONES
-std::size_t find_spans(const WeightUses& uses, const ExceptionSet::Patch* candidates,
-                       std::size_t count, Span* spans) {
-  std::size_t total = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    spans[i] = uses.span(candidates[i].place, candidates[i].mask());
-    total += spans[i].end - spans[i].first;
+std::size_t find_used(const ExceptionSet::List& list, unsigned activations,
+                      const std::uint64_t* used, const std::uint16_t* numbers, Candidate* to) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < list.size; ++i) {
+    const ExceptionSet::Patch& patch = list.patches[i];
+    const std::int32_t delta =
+        ExceptionSet::signed_delta(activations, ExceptionSet::weight_now(patch.place), patch.delta);
+    to[count] = {patch.mask(), static_cast<std::uint32_t>(delta) << OutputRange::kBits,
+                 numbers[patch.place]};
+    count += (used[patch.place] & patch.mask()) != 0;
   }
-  return total;
+  return count;
 }
 
-// Candidates of one pair of activations. `entries` and `jobs` have room for all uses, and for
-// WeightUses::kReadBehind more; so many spans more may be read, too.
+// Candidates of one pair of activations in one job. `entries` has room for all the job's uses, and
+// for WeightUses::kReadBehind more.
 struct Meeting {
-  const std::uint32_t* uses;
-  const ExceptionSet::Patch* candidates;
-  const Span* spans;
-  std::size_t count;
-  unsigned activations;
-  const JobSet& has;  // the activations
+  std::span<const Candidate> candidates;
+  WeightUses::Job job;
   std::uint32_t* entries;
-  std::uint8_t* jobs;
-
-  std::uint32_t delta(std::size_t i) const {
-    const unsigned weight = ExceptionSet::weight_now(candidates[i].place);
-    const auto delta = ExceptionSet::signed_delta(activations, weight, candidates[i].delta);
-    return static_cast<std::uint32_t>(delta) << OutputRange::kBits;
-  }
 };
 
-// The uses by jobs that have the activations; returns how many. The plain way.
+// The uses that err; returns how many. The plain way.
 std::size_t meet_plain(const Meeting& m) {
   std::size_t found = 0;
-  for (std::size_t n = 0; n < m.count; ++n) {
-    const std::uint32_t delta = m.delta(n);
-    const std::uint64_t mask = m.candidates[n].mask();
-    for (std::uint32_t i = m.spans[n].first; i < m.spans[n].end; ++i) {
-      const auto job = static_cast<std::uint8_t>(m.uses[i] >> WeightUses::kJob);
-      m.entries[found] = delta | (m.uses[i] & OutputRange::kOutput);
-      m.jobs[found] = job;
-      found += (m.has[job / 32] >> job % 32 & 1) & (mask >> (m.uses[i] >> WeightUses::kLower) & 1);
+  for (const Candidate& c : m.candidates) {
+    for (std::uint32_t i = m.job.first[c.number]; i < m.job.first[c.number + 1]; ++i) {
+      m.entries[found] = c.delta | (m.job.uses[i] & OutputRange::kOutput);
+      found += c.mask >> (m.job.uses[i] >> WeightUses::kLower) & 1;
     }
   }
   return found;
@@ -118,40 +74,30 @@ std::size_t meet_plain(const Meeting& m) {
 #pragma GCC diagnostic push  // GCC 12 finds its own header's undefined values (its bug 105593)
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-// Sixteen uses at a time: permutations look up the words of their jobs and of their weights before
-// (of whose numbers they take as many bits as the set and the mask have words), rotations (modulo
-// 32) the bits.
+// Sixteen uses at a time: a permutation looks up the half of the mask that a use's weight before is
+// in (of whose number it takes as many bits as it has words), a rotation (modulo 32) the bit.
 [[gnu::target("avx512f,avx512vl,popcnt")]] std::size_t meet_avx512(const Meeting& meeting) {
-  static_assert(WeightUses::kReadBehind >= 16 && sizeof(JobSet) == 32);
-  const Meeting m = meeting;
+  static_assert(WeightUses::kReadBehind >= 16);
+  const WeightUses::Job job = meeting.job;
+  std::uint32_t* const entries = meeting.entries;
   const __m512i one = _mm512_set1_epi32(1), output = _mm512_set1_epi32(OutputRange::kOutput);
-  const __m512i set =
-      _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(m.has.data())));
-  constexpr std::size_t kAhead = 12;
-  static_assert(kAhead <= WeightUses::kReadBehind);
   std::size_t found = 0;
-  for (std::size_t n = 0; n < m.count; ++n) {
-    __builtin_prefetch(m.uses + m.spans[n + kAhead].first);
-    __builtin_prefetch(m.uses + m.spans[n + kAhead].end);
-    const __m512i delta = _mm512_set1_epi32(static_cast<int>(m.delta(n)));
-    const __m512i mask = _mm512_set1_epi64(static_cast<std::int64_t>(m.candidates[n].mask()));
-    const std::uint32_t end = m.spans[n].end;
-    for (std::uint32_t i = m.spans[n].first; i < end; i += 16) {
-      const __m512i use = _mm512_loadu_si512(m.uses + i);
-      const __m512i job = _mm512_srli_epi32(use, WeightUses::kJob);
+  for (const Candidate& c : meeting.candidates) {
+    if ((job.used[c.number] & c.mask) == 0) continue;
+    const __m512i delta = _mm512_set1_epi32(static_cast<int>(c.delta));
+    const __m512i mask = _mm512_set1_epi64(static_cast<std::int64_t>(c.mask));
+    const std::uint32_t end = job.first[c.number + 1];
+    for (std::uint32_t i = job.first[c.number]; i < end; i += 16) {
+      const __m512i use = _mm512_loadu_si512(job.uses + i);
       const __m512i lower = _mm512_srli_epi32(use, WeightUses::kLower);
-      const __m512i jobs = _mm512_permutexvar_epi32(_mm512_srli_epi32(job, 5), set);
       const __m512i weights = _mm512_permutexvar_epi32(_mm512_srli_epi32(lower, 5), mask);
-      const __m512i both =
-          _mm512_and_si512(_mm512_rorv_epi32(jobs, job), _mm512_rorv_epi32(weights, lower));
       const unsigned valid = end - i < 16 ? (1u << (end - i)) - 1 : 0xFFFF;
-      const __mmask16 has = _mm512_mask_test_epi32_mask(static_cast<__mmask16>(valid), both, one);
-      const __m512i met = _mm512_maskz_compress_epi32(has, use);
+      const __mmask16 errs = _mm512_mask_test_epi32_mask(static_cast<__mmask16>(valid),
+                                                         _mm512_rorv_epi32(weights, lower), one);
+      const __m512i met = _mm512_maskz_compress_epi32(errs, use);
       // delta | (met & output)
-      _mm512_storeu_si512(m.entries + found, _mm512_ternarylogic_epi32(delta, met, output, 0xF8));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(m.jobs + found),
-                       _mm512_cvtepi32_epi8(_mm512_srli_epi32(met, WeightUses::kJob)));
-      found += static_cast<std::size_t>(__builtin_popcount(has));
+      _mm512_storeu_si512(entries + found, _mm512_ternarylogic_epi32(delta, met, output, 0xF8));
+      found += static_cast<std::size_t>(__builtin_popcount(errs));
     }
   }
   return found;
@@ -170,96 +116,111 @@ std::size_t meet(const Meeting& m) {
 
 }  // namespace
 
-void JobFinder::mark_pairs(const ActivationPlanes& planes, int images,
-                           const std::vector<TapJob>& jobs) {
+void JobFinder::begin(const TimingLanes& lanes, const ActivationPlanes& planes, int multiplier,
+                      const std::vector<WeightUses>& uses) {
   const std::size_t keys = planes.keys();
-  stride_ = keys + 64;  // or the bytes of a key would meet in one set of the cache
-  bytes_ = (jobs.size() + 7) / 8;
-  marks_.resize(ProductTable::kPairs);
-  jobs_of_.resize(bytes_ * stride_);
-  any_job_.assign(keys, 0);
-  for (std::size_t job = 0; job < jobs.size(); ++job) {
-    ActivationPlanes::Pairs pairs(planes, jobs[job]);
-    for (int n = 0; n < images; ++n) mark(pairs.of_image(n), marks_.data());
-    std::uint8_t* const bytes = jobs_of_.data() + job / 8 * stride_;
-    take_marks(marks_.data(), keys, static_cast<std::uint8_t>(1 << job % 8), job % 8 == 0, bytes);
-    if (job % 8 == 7 || job + 1 == jobs.size()) join_sets(bytes, keys, any_job_.data());
-  }
-  marked_.clear();
-  for (std::size_t key = 0; key < keys; ++key) {
-    if (any_job_[key] != 0) marked_.push_back(static_cast<std::uint16_t>(key));
+  listed_.assign(keys, 0);
+  known_.assign(keys, 0);
+  seen_.assign(keys, 0);
+  segments_.assign(keys, 0);
+  kinds_.resize(uses.size());
+  for (std::size_t i = 0; i < uses.size(); ++i) {
+    Kind& kind = kinds_[i];
+    kind.set = lanes.lanes[i].products[static_cast<std::size_t>(multiplier)].get();
+    kind.uses = &uses[i];
+    kind.spans.resize(keys);
+    kind.count = 0;
+    for (unsigned key = 0; key < keys; ++key) listed_[key] |= kind.list(planes, key).size > 0;
   }
 }
 
-JobFinder::JobSet JobFinder::jobs_of(std::uint16_t key) const {
-  JobSet set = {};
-  for (std::size_t i = 0; i < bytes_; ++i) {
-    set[i / 4] |= std::uint32_t{jobs_of_[i * stride_ + key]} << i % 4 * 8;
+// Without branches, for those on activations are often guessed wrong.
+void JobFinder::find_keys(const ActivationPlanes& planes, int images, const TapJob& job) {
+  const auto positions = static_cast<std::size_t>(planes.positions());
+  const int columns = planes.columns();
+  at_.resize(static_cast<std::size_t>(images) * positions + 1);
+  std::size_t count = 0;
+  ActivationPlanes::Pairs pairs(planes, job);
+  for (int n = 0; n < images; ++n) {
+    auto position = static_cast<std::uint32_t>(static_cast<std::size_t>(n) * positions);
+    for (const std::uint32_t key : pairs.of_image(n)) {
+      at_[count] = {position++, key};
+      count += listed_[key];
+    }
   }
-  return set;
+  if (listed_[0] != 0) {  // perhaps only for want of a step before
+    const auto none_before = [&](const JobErrors::At& at) {
+      const auto in_image = static_cast<int>(at.position % positions);
+      return at.key == 0 && !job.has_before(in_image / columns, in_image % columns);
+    };
+    JobErrors::At* const at = at_.data();
+    count = static_cast<std::size_t>(std::remove_if(at, at + count, none_before) - at);
+  }
+  at_count_ = count;
+  keys_.resize(planes.keys() + 1);
+  count = 0;
+  for (std::size_t i = 0; i < at_count_; ++i) {
+    const std::uint32_t key = at_[i].key;
+    keys_[count] = key;
+    count += seen_[key] ^ 1;
+    seen_[key] = 1;
+  }
+  key_count_ = count;
+  for (std::size_t i = 0; i < key_count_; ++i) seen_[keys_[i]] = 0;
 }
 
-void JobFinder::find_candidates(const ExceptionSet& set, unsigned activations, std::uint16_t key,
-                                const WeightUses& uses) {
-  const ExceptionSet::List list = set.of_activations(activations, uses.largest());
-  if (list.size == 0) return;
-  if (candidates_.size() <= candidate_count_ + list.size) {
-    candidates_.resize(2 * (candidate_count_ + list.size + 1));
+// The candidates of all the job's keys. Keys without any are listed no more.
+void JobFinder::find_candidates(const ActivationPlanes& planes) {
+  unknown_.resize(key_count_ + 1);
+  std::size_t unknown = 0;
+  for (std::size_t i = 0; i < key_count_; ++i) {
+    unknown_[unknown] = keys_[i];
+    unknown += known_[keys_[i]] ^ 1;
   }
-  candidate_count_ += find_used(list, uses.used(), candidates_.data() + candidate_count_);
-  candidate_keys_.push_back({key, static_cast<std::uint32_t>(candidate_count_)});
-}
-
-void JobFinder::find_errors(const ActivationPlanes& planes, const WeightUses& uses,
-                            JobErrors& errors) {
-  constexpr std::size_t kEnough = 4096;
-  if (spans_.size() < candidate_count_ + WeightUses::kReadBehind) {
-    spans_.resize(2 * (candidate_count_ + WeightUses::kReadBehind));
+  for (std::size_t i = 0; i < unknown; ++i) {
+    const std::uint32_t key = unknown_[i];
+    known_[key] = 1;
+    listed_[key] = 0;
+    for (Kind& kind : kinds_) {
+      if (i + kAhead < unknown) prefetch(kind.list(planes, unknown_[i + kAhead]));
+      const ExceptionSet::List list = kind.list(planes, key);
+      const std::size_t room = kind.count + list.size + 1;
+      if (kind.candidates.size() < room) kind.candidates.resize(2 * room);
+      const std::size_t count =
+          find_used(list, planes.activations(key), kind.uses->used(), kind.uses->numbers(),
+                    kind.candidates.data() + kind.count);
+      kind.spans[key] = {static_cast<std::uint32_t>(kind.count), static_cast<std::uint32_t>(count)};
+      kind.count += count;
+      listed_[key] |= count > 0;
+    }
   }
-  const std::size_t most = find_spans(uses, candidates_.data(), candidate_count_, spans_.data());
-  const std::size_t room = error_count_ + most + WeightUses::kReadBehind;
-  if (error_entries_.size() < room) error_entries_.resize(2 * room), error_jobs_.resize(2 * room);
-  std::size_t first = 0;
-  for (const Key& key : candidate_keys_) {
-    const JobSet set = jobs_of(key.key);
-    error_count_ += meet({uses.uses(), candidates_.data() + first, spans_.data() + first,
-                          key.end - first, planes.activations(key.key), set,
-                          error_entries_.data() + error_count_, error_jobs_.data() + error_count_});
-    first = key.end;
-    error_keys_.push_back({key.key, static_cast<std::uint32_t>(error_count_)});
-  }
-  candidate_count_ = 0;
-  candidate_keys_.clear();
-  if (error_count_ >= kEnough) deliver(errors);
-}
-
-void JobFinder::deliver(JobErrors& errors) {
-  errors.add(error_keys_, {error_entries_.data(), error_jobs_.data(), error_count_});
-  error_count_ = 0;
-  error_keys_.clear();
 }
 
 void JobFinder::run(const TimingLanes& lanes, const ActivationPlanes& planes, int images,
                     int multiplier, const std::vector<TapJob>& jobs,
                     const std::vector<WeightUses>& uses, JobErrors& errors) {
-  constexpr std::size_t kAhead = 4;      // lists that are fetched ahead
-  constexpr std::size_t kEnough = 1024;  // candidates at a time, so that misses overlap
-  mark_pairs(planes, images, jobs);
-  errors.reset(jobs.size());
-  for (std::size_t kind = 0; kind < uses.size(); ++kind) {
-    const ExceptionSet& set = *lanes.lanes[kind].products[static_cast<std::size_t>(multiplier)];
-    if (set.size() == 0) continue;
-    for (std::size_t i = 0; i < marked_.size(); ++i) {
-      if (i + kAhead < marked_.size()) {
-        prefetch(set.of_activations(planes.activations(marked_[i + kAhead]), uses[kind].largest()));
-      }
-      find_candidates(set, planes.activations(marked_[i]), marked_[i], uses[kind]);
-      if (candidate_count_ >= kEnough) find_errors(planes, uses[kind], errors);
+  errors.reset(images, planes.positions());
+  begin(lanes, planes, multiplier, uses);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    std::size_t most = 0;  // errors of a key, each use at most once
+    for (const WeightUses& of_kind : uses) {
+      most += of_kind.job(i).count + WeightUses::kReadBehind;
+      if (i + 1 < jobs.size()) of_kind.prefetch(i + 1);
     }
-    find_errors(planes, uses[kind], errors);
-    deliver(errors);
+    find_keys(planes, images, jobs[i]);
+    find_candidates(planes);
+    for (std::size_t k = 0; k < key_count_; ++k) {
+      std::uint32_t* const room = errors.room(most);
+      std::size_t found = 0;
+      for (const Kind& kind : kinds_) {
+        if (k + kAhead < key_count_) __builtin_prefetch(kind.of(keys_[k + kAhead]).data());
+        found += meet({kind.of(keys_[k]), kind.uses->job(i), room + found});
+      }
+      segments_[keys_[k]] = found > 0 ? errors.add(found) : 0;
+    }
+    errors.add_hits({at_.data(), at_count_}, segments_.data());
   }
-  errors.find_hits(planes, jobs, images);
+  errors.sort_hits();
 }
 
 }  // namespace inure

@@ -109,7 +109,8 @@ void ProductErrors::plan(const BatchOperands& batch) {
 void ProductErrors::add_blocks(int multiplier, std::size_t range) {
   const LaneGeometry& g = *batch_.geometry;
   const std::vector<TapJob> jobs = tap_jobs(g, batch_.groups(), multiplier, height_, width_);
-  const std::size_t blocks = (jobs.size() + WeightUses::kJobs - 1) / WeightUses::kJobs;
+  constexpr std::size_t kJobs = 256;  // of a block at most
+  const std::size_t blocks = (jobs.size() + kJobs - 1) / kJobs;
   for (std::size_t i = 0; i < blocks; ++i) {
     const auto first = jobs.begin() + static_cast<std::ptrdiff_t>(i * jobs.size() / blocks);
     const auto last = jobs.begin() + static_cast<std::ptrdiff_t>((i + 1) * jobs.size() / blocks);

@@ -1,9 +1,8 @@
 #include "inure/errors/weight_uses.hpp"
 
 #include <algorithm>
-#include <functional>
+#include <bit>
 #include <numeric>
-#include <utility>
 
 #include "inure/base/error.hpp"
 #include "inure/errors/exception_set.hpp"
@@ -11,10 +10,16 @@
 namespace inure {
 namespace {
 
-// visit(job, weight before, weight now, output) of all uses, by job; weights are bytes.
-template <typename Visit>
-void for_each_use(const LaneGeometry& g, const std::int8_t* weights, std::span<const TapJob> jobs,
-                  const OutputRange& range, const std::vector<int>& channels, Visit visit) {
+struct Use {
+  std::uint16_t place;
+  std::uint16_t lower;  // bits of the weight before
+  std::uint32_t output;
+};
+
+// Adds all uses in a job.
+void find_uses(const LaneGeometry& g, const std::int8_t* weights, const TapJob& job,
+               const OutputRange& range, const std::vector<int>& channels,
+               std::vector<Use>& found) {
   struct At {
     std::int64_t now, before;  // from the channel's first weight
     unsigned output;
@@ -22,30 +27,24 @@ void for_each_use(const LaneGeometry& g, const std::int8_t* weights, std::span<c
   const int k = g.kernel;
   const std::int64_t plane = std::int64_t{k} * k, channel = plane * g.group_channels;
   std::vector<At> taps;
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    const TapJob& job = jobs[i];
-    taps.clear();
-    for (const TapJob::Tap& tap : job.taps(g)) {
-      const int distance = tap.ky / g.stride * range.sides + tap.kx / g.stride;
-      taps.push_back({job.c * plane + tap.ky * k + tap.kx,
-                      job.c_before * plane + tap.ky_before * k + tap.kx_before,
-                      static_cast<unsigned>(distance) << range.channel_bits});
-    }
-    const bool any_now = job.c < g.group_channels, any_before = job.c_before < g.group_channels;
-    for (const int m : channels) {
-      if (m / g.out_per_group != job.group) continue;
-      const std::int8_t* of_channel = weights + m * channel;
-      for (const At& at : taps) {
-        const unsigned a = any_before ? static_cast<std::uint8_t>(of_channel[at.before]) : 0;
-        const unsigned b = any_now ? static_cast<std::uint8_t>(of_channel[at.now]) : 0;
-        visit(i, a, b, at.output | static_cast<unsigned>(m - range.first));
-      }
+  for (const TapJob::Tap& tap : job.taps(g)) {
+    const int distance = tap.ky / g.stride * range.sides + tap.kx / g.stride;
+    taps.push_back({job.c * plane + tap.ky * k + tap.kx,
+                    job.c_before * plane + tap.ky_before * k + tap.kx_before,
+                    static_cast<unsigned>(distance) << range.channel_bits});
+  }
+  const bool any_now = job.c < g.group_channels, any_before = job.c_before < g.group_channels;
+  for (const int m : channels) {
+    if (m / g.out_per_group != job.group) continue;
+    const std::int8_t* of_channel = weights + m * channel;
+    for (const At& at : taps) {
+      const unsigned before = any_before ? static_cast<std::uint8_t>(of_channel[at.before]) : 0;
+      const unsigned now = any_now ? static_cast<std::uint8_t>(of_channel[at.now]) : 0;
+      found.push_back({static_cast<std::uint16_t>(ExceptionSet::place(before, now)),
+                       static_cast<std::uint16_t>(before & 63),
+                       at.output | static_cast<unsigned>(m - range.first)});
     }
   }
-}
-
-unsigned number(unsigned before, unsigned now) {
-  return ExceptionSet::place(before, now) << 6 | (before & 63);
 }
 
 }  // namespace
@@ -77,45 +76,68 @@ void WeightUses::build(const LaneGeometry& g, const std::int8_t* weights,
   for (int m = range.first; m < range.first + range.channels; ++m) {
     if (counts(m)) channels.push_back(m);
   }
-  thread_local std::vector<std::uint32_t> at;  // by place and lower bits
-  at.assign(ProductTable::kPairs, 0);
-  for_each_use(
-      g, weights, jobs, range, channels,
-      [&](std::size_t, unsigned before, unsigned now, unsigned) { ++at[number(before, now)]; });
-  number_pairs(at);
-  std::uint32_t first = 0;
-  for (std::uint32_t& count : at) first += std::exchange(count, first);
-  uses_.resize(first + kReadBehind);
-  for_each_use(g, weights, jobs, range, channels,
-               [&](std::size_t job, unsigned before, unsigned now, unsigned output) {
-                 uses_[at[number(before, now)]++] =
-                     (before & 63) << kLower | static_cast<std::uint32_t>(job) << kJob | output;
-               });
+  std::vector<Use> all;
+  begins_.assign(1, 0);
+  for (const TapJob& job : jobs) {
+    find_uses(g, weights, job, range, channels, all);
+    begins_.push_back(static_cast<std::uint32_t>(all.size()));
+  }
+  used_.assign(ExceptionSet::kPlaces, 0);
+  for (const Use& use : all) used_[use.place] |= std::uint64_t{1} << use.lower;
+  number_places();
+  used_of_jobs_.assign(jobs.size() * places_, 0);
+  firsts_.assign(jobs.size() * (places_ + 1), 0);
+  uses_.resize(all.size() + kReadBehind);
+  std::vector<std::uint16_t> at(places_);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const std::span of_job(all.data() + begins_[i], begins_[i + 1] - begins_[i]);
+    std::uint64_t* const used = used_of_jobs_.data() + i * places_;
+    std::uint16_t* const first = firsts_.data() + i * (places_ + 1);
+    for (const Use& use : of_job) {
+      used[numbers_[use.place]] |= std::uint64_t{1} << use.lower;
+      ++first[numbers_[use.place] + 1];
+    }
+    std::partial_sum(first, first + places_ + 1, first);
+    std::copy_n(first, places_, at.begin());
+    for (const Use& use : of_job) {
+      uses_[begins_[i] + at[numbers_[use.place]]++] =
+          static_cast<std::uint32_t>(use.lower) << kLower | use.output;
+    }
+  }
 }
 
-// counts: how often each pair is used.
-void WeightUses::number_pairs(const std::vector<std::uint32_t>& counts) {
-  used_.assign(ExceptionSet::kPlaces, 0);
-  ranks_.resize(ExceptionSet::kPlaces);
-  firsts_.assign(1, 0);
+void WeightUses::number_places() {
+  numbers_.resize(ExceptionSet::kPlaces);
+  places_ = 0;
   largest_ = 0;
   const auto enlarge = [&](unsigned byte) {
     const int weight = static_cast<std::int8_t>(byte);
     largest_ = std::max(largest_, weight ^ weight >> 31);
   };
   for (unsigned place = 0; place < ExceptionSet::kPlaces; ++place) {
-    ranks_[place] = static_cast<std::uint16_t>(firsts_.size() - 1);
-    const std::uint32_t* const of_place = counts.data() + place * 64;
-    if (std::accumulate(of_place, of_place + 64, 0u, std::bit_or<>()) == 0) continue;
+    if (used_[place] == 0) continue;
+    numbers_[place] = static_cast<std::uint16_t>(places_++);
+    enlarge(ExceptionSet::weight_now(place));
     for (unsigned lower = 0; lower < 64; ++lower) {
-      const std::uint32_t count = of_place[lower];
-      if (count == 0) continue;
-      used_[place] |= std::uint64_t{1} << lower;
-      firsts_.push_back(firsts_.back() + count);
-      enlarge(place >> 8 << 6 | lower);
-      enlarge(ExceptionSet::weight_now(place));
+      if (used_[place] >> lower & 1) enlarge(place >> 8 << 6 | lower);
     }
   }
+}
+
+WeightUses::Job WeightUses::job(std::size_t i) const {
+  return {used_of_jobs_.data() + i * places_, firsts_.data() + i * (places_ + 1),
+          uses_.data() + begins_[i], begins_[i + 1] - begins_[i]};
+}
+
+void WeightUses::prefetch(std::size_t job) const {
+  constexpr std::size_t kLine = 64;
+  const auto fetch = [](const auto* begin, const auto* end) {
+    for (; begin < end; begin += kLine / sizeof *begin) __builtin_prefetch(begin, 0, 2);
+  };
+  const Job next = this->job(job);
+  fetch(next.used, next.used + places_);
+  fetch(next.first, next.first + places_);
+  fetch(next.uses, next.uses + next.count);
 }
 
 }  // namespace inure

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <array>
-#include <bit>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -27,48 +25,43 @@ struct OutputRange {
   static std::vector<OutputRange> split(const LaneGeometry& g);
 };
 
-// Where each pair of weights stands in some jobs of a multiplier: the outputs.
+// Where each pair of weights stands in each of some jobs of a multiplier: the outputs. Places of
+// weights (ExceptionSet::place) that some job uses have numbers, the least first.
 class WeightUses {
  public:
-  static constexpr int kJobs = 256;
-  struct Span {
-    std::uint32_t first, end;
-  };
-  using JobSet = std::array<std::uint32_t, kJobs / 32>;  // one bit a job
-
   // weights: [channels][group_channels][kernel][kernel]. Only of channels that `counts` accepts.
   void build(const LaneGeometry& g, const std::int8_t* weights, std::span<const TapJob> jobs,
              const OutputRange& range, const std::function<bool(int channel)>& counts);
 
-  // By place of weights (ExceptionSet::place), one bit for each of the lower six bits of the weight
-  // before: is such a pair used?
+  // Of all jobs. By place: one bit for each of the lower six bits of the weight before, whether
+  // such a pair is used; the place's number, if any is.
   const std::uint64_t* used() const { return used_.data(); }
-  // Where the uses of a place's pairs stand in uses(), from the lowest that mask has to the
-  // highest; one of them is used.
-  Span span(unsigned place, std::uint64_t mask) const {
-    const std::uint64_t used = used_[place], met = used & mask;
-    const std::uint64_t below = (met & (~met + 1)) - 1;
-    const std::uint64_t up_to = ~std::uint64_t{0} >> std::countl_zero(met);
-    return {firsts_[ranks_[place] + static_cast<unsigned>(std::popcount(used & below))],
-            firsts_[ranks_[place] + static_cast<unsigned>(std::popcount(used & up_to))]};
-  }
-  // Of a place, by the lower bits, then by job: lower bits << kLower | job << kJob | output. Some
-  // more may be read behind the last one.
-  const std::uint32_t* uses() const { return uses_.data(); }
-  static constexpr int kJob = OutputRange::kBits, kLower = kJob + 8;
-  static_assert(kJobs == 1 << (kLower - kJob));
+  const std::uint16_t* numbers() const { return numbers_.data(); }
+
+  struct Job {
+    const std::uint64_t* used;   // by number, as above
+    const std::uint16_t* first;  // by number, and one more: where a place's uses begin
+    // By place: lower bits << kLower | output. kReadBehind more may be read.
+    const std::uint32_t* uses;
+    std::size_t count;
+  };
+  Job job(std::size_t i) const;
+  void prefetch(std::size_t job) const;
+  static constexpr int kLower = OutputRange::kBits;
   static constexpr std::size_t kReadBehind = 16;
   // Of all weights: each lies in -largest - 1 to largest.
   int largest() const { return largest_; }
 
  private:
-  void number_pairs(const std::vector<std::uint32_t>& counts);
+  void number_places();
 
   std::vector<std::uint64_t> used_;
-  std::vector<std::uint16_t> ranks_;   // how many are used in the words of used_ before
-  std::vector<std::uint32_t> firsts_;  // of those that are used, and one more
-  std::vector<std::uint32_t> uses_;
+  std::vector<std::uint16_t> numbers_;
+  std::size_t places_ = 0;  // that have numbers
   int largest_ = 0;
+  std::vector<std::uint64_t> used_of_jobs_;
+  std::vector<std::uint16_t> firsts_;
+  std::vector<std::uint32_t> uses_, begins_;  // begins_: by job, and one more
 };
 
 }  // namespace inure

@@ -26,6 +26,7 @@ struct Rates {
   double product;  // about, of operands that are all as frequent
   double sum;      // of the classes of sums that err, at most
   bool negative = true;
+  bool any_activations = false;  // products err whatever these are, also where they do not change
 };
 
 double random_rate(std::mt19937& random, double most) {
@@ -58,6 +59,11 @@ TimingProfile random_profile(unsigned seed, int vec_size, const Rates& rates) {
     add_random_tree(random, 3, product, [&](RegisterProfile& to) {
       std::vector<int> bits(32);  // of the operands
       std::iota(bits.begin(), bits.end(), 0);
+      if (rates.any_activations) {
+        std::erase_if(bits, [](int bit) {
+          return bit < ProductTree::kBBefore || (bit >= ProductTree::kA && bit < ProductTree::kB);
+        });
+      }
       std::shuffle(bits.begin(), bits.end(), random);
       bits.resize(static_cast<std::size_t>(std::lround(-std::log2(rates.product))));
       add_all_of(to, bits, random_deltas(random));
@@ -155,6 +161,12 @@ TEST_F(TimingErrors, ProductsAfterReluEqualReference) {
   EXPECT_GT(compare(description({relu}), 40, "*ProductsAfterRelu*"), 20);
 }
 
+// Also where there is no step before, and so no change of activations to look up.
+TEST_F(TimingErrors, ProductsOfAnyActivationsEqualReference) {
+  const std::string any = write("any_relu", 9, 4, {1e-2, 0, false, true});
+  EXPECT_GT(compare(description({any}), 40, "*ProductsOfAnyActivations*"), 20);
+}
+
 TEST_F(TimingErrors, SumsEqualReference) {
   const std::string dense = write("dense", 4, 4, {0, 3e-2}), rare = write("rare", 5, 4, {0, 1e-3});
   EXPECT_GT(compare(description({dense}), 60, "*SumsEqualReference*"), 30);
@@ -180,7 +192,7 @@ TEST_F(TimingErrors, AllEqualReferenceOnOtherBuilds) {
 }
 
 // More channels than are looked up at once; more outputs around an input than one range holds; few
-// weights and many activations, which are looked up by weights.
+// weights and many activations.
 TEST_F(TimingErrors, LargeStagesEqualReference) {
   const AcceleratorDescription d = description({write("dense", 8, 4, {2e-3, 0})});
   const auto reference = make(d, "pipecnn_reference"), fast = make(d, "pipecnn");
