@@ -25,7 +25,6 @@ unsigned largest_of(unsigned pair) {
 // Makes the patches of one pair of activations after another.
 class ExceptionSet::PatchBuilder {
  public:
-  bool together = true;  // else each exception is a patch
   std::vector<Patch> patches;
 
   void begin_pair() {
@@ -36,7 +35,7 @@ class ExceptionSet::PatchBuilder {
   void add(const Exception& e) {
     const unsigned before = e.weights >> 8, now = e.weights & 255;
     const unsigned place = ExceptionSet::place(before, now);
-    std::size_t i = together ? last_[place] : 0;
+    std::size_t i = last_[place];
     while (i != 0 && patches[i - 1].delta != e.delta) i = earlier_[i - 1];
     if (i == 0) {
       patches.push_back({{0, 0}, static_cast<std::uint16_t>(place), e.delta});
@@ -94,23 +93,20 @@ ExceptionSet::ExceptionSet(const ProductTable::Clock& clock, bool negative_activ
     fail("errors: timing: {} wrong products at {} ps are too many; give a lower clock",
          clock.exceptions.size(), clock.period_ps);
   }
-  constexpr std::size_t kFew = 4;
   std::vector<std::uint32_t> first;
   const std::vector<Exception> exceptions = sort(clock, first);
   size_ = exceptions.size();
-  build(exceptions, first, true);
-  if (patches_.size() * kFew > size_) build(exceptions, first, false);
+  build(exceptions, first);
 }
 
 void ExceptionSet::build(const std::vector<Exception>& exceptions,
-                         const std::vector<std::uint32_t>& first, bool together) {
+                         const std::vector<std::uint32_t>& first) {
   const unsigned side = negative_activations_ ? 256 : 128;
   const std::size_t row = std::size_t{side} * kMagnitudes;
   std::vector<PatchBuilder> of_previous(side);  // activations
   first_.assign(first.size(), 0);
   parallel_for(side, [&](std::int64_t previous) {
     PatchBuilder& builder = of_previous[static_cast<std::size_t>(previous)];
-    builder.together = together;
     const std::size_t begin = static_cast<std::size_t>(previous) * row;
     // By magnitude, so that a patch begins with its least.
     for (std::size_t at = begin; at < begin + row; ++at) {
@@ -125,7 +121,6 @@ void ExceptionSet::build(const std::vector<Exception>& exceptions,
     count += static_cast<std::uint32_t>(of_previous[previous].patches.size());
   }
   first_.back() = count;
-  patches_.clear();
   patches_.reserve(count);
   for (PatchBuilder& builder : of_previous) {
     patches_.insert(patches_.end(), builder.patches.begin(), builder.patches.end());

@@ -14,9 +14,7 @@ namespace inure {
 // What a multiplier captures wrong depends on the activation before and now and on the weight now;
 // of the weight before mostly its upper bits count. So exceptions come in patches: one weight now
 // with up to 64 weights before that differ in their lower six bits, all wrong by the same delta. A
-// patch of a lane of the hx8k or of osu018 holds some 30 exceptions. Where hardly any are alike, as
-// in none that was measured, each is a patch of its own: that takes three times the memory of a
-// list, but with two or three far apart, all weights between them would be looked at.
+// patch of a lane of the hx8k or of osu018 holds some 30 exceptions.
 //
 // Operands that do not change make nothing toggle: such exceptions, which a table made by classes
 // may have, are dropped.
@@ -84,8 +82,7 @@ class ExceptionSet {
   // By key, then by magnitude, then by weights; first: by key and magnitude, and one more.
   std::vector<Exception> sort(const ProductTable::Clock& clock,
                               std::vector<std::uint32_t>& first) const;
-  void build(const std::vector<Exception>& exceptions, const std::vector<std::uint32_t>& first,
-             bool together);
+  void build(const std::vector<Exception>& exceptions, const std::vector<std::uint32_t>& first);
   class PatchBuilder;
 
   bool negative_activations_;
