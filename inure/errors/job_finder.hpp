@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "inure/errors/activation_planes.hpp"
+#include "inure/errors/exception_set.hpp"
 #include "inure/errors/job_errors.hpp"
 #include "inure/errors/tap_jobs.hpp"
 #include "inure/errors/timing_lanes.hpp"

@@ -70,9 +70,11 @@ std::uint32_t load_word(const void* from) {
   return word;
 }
 
+// one_follows: 1, or 0 where outputs have one step.
 INURE_CLONES
 void find_by_sums(const StripSums::Sums& first, const StripSums::Sums& second,
-                  const StripStarts::Needs& needs, std::uint8_t* __restrict may_err) {
+                  const StripStarts::Needs& needs, std::uint8_t one_follows,
+                  std::uint8_t* __restrict may_err) {
   for (int c = 0; c < StripStarts::kChannels; ++c) {
     const auto one = static_cast<std::uint32_t>(first[c]);
     const auto two = static_cast<std::uint32_t>(second[c]);
@@ -80,18 +82,21 @@ void find_by_sums(const StripSums::Sums& first, const StripSums::Sums& second,
     const auto runs = [&](int step, int word, std::uint32_t value) {
       return (value & needs.mask[step][word][c]) == needs.value[step][word][c];
     };
-    may_err[2 * c] = runs(0, StartNeeds::kOther, one);
-    may_err[2 * c + 1] =
-        runs(1, StartNeeds::kOther, other) | runs(1, StartNeeds::kCarries, carries);
+    const std::uint8_t first_may = runs(0, StartNeeds::kOther, one);
+    may_err[2 * c] = first_may;
+    may_err[2 * c + 1] = runs(1, StartNeeds::kOther, other) |
+                         runs(1, StartNeeds::kCarries, carries) | (first_may & one_follows);
   }
 }
 
 INURE_CLONES
 void find_by_words(const std::uint32_t* __restrict words, int channels,
-                   const StripStarts::Needs& needs, std::uint8_t* __restrict may_err) {
+                   const StripStarts::Needs& needs, std::uint8_t one_follows,
+                   std::uint8_t* __restrict may_err) {
   for (int c = 0; c < channels; ++c) {
-    may_err[2 * c] |= words[2 * c] < needs.rare[0][c];
-    may_err[2 * c + 1] |= words[2 * c + 1] < needs.rare[1][c];
+    const std::uint8_t first_may = words[2 * c] < needs.rare[0][c];
+    may_err[2 * c] |= first_may;
+    may_err[2 * c + 1] |= (words[2 * c + 1] < needs.rare[1][c]) | (first_may & one_follows);
   }
 }
 
@@ -143,10 +148,9 @@ void StripStarts::set(int channel, const StartNeeds& needs, int steps) {
 
 void StripStarts::find(const StripSums::Sums& first, const StripSums::Sums& second,
                        const std::uint32_t* words, MayErr& may_err) const {
-  find_by_sums(first, second, needs_, may_err.data());
-  if (by_words_) find_by_words(words, channels_, needs_, may_err.data());
-  if (steps_ == 1) return;
-  for (std::size_t i = 0; i < may_err.size(); i += kSteps) may_err[i + 1] |= may_err[i];
+  const std::uint8_t one_follows = steps_ > 1;
+  find_by_sums(first, second, needs_, one_follows, may_err.data());
+  if (by_words_) find_by_words(words, channels_, needs_, one_follows, may_err.data());
 }
 
 StripOutput output_before(const LaneOperands& strip, int x, int channel, bool& here) {
