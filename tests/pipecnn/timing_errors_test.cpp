@@ -212,6 +212,35 @@ TEST_F(TimingErrors, LargeStagesEqualReference) {
   }
 }
 
+// Weights that lie side by side where errors are looked up, but do not err alike: any number of
+// channels have a weight that errs, the others the next one.
+TEST_F(TimingErrors, NeighbouringWeightsEqualReference) {
+  TimingProfile profile = random_profile(1, 4, {0, 0});
+  RegisterProfile& product = *profile.mutable_clock(0)->mutable_product(0);
+  using Tree = ProductTree;  // errs where all of these are 1
+  const std::vector<int> tests = {Tree::kBBefore + 2, Tree::kB,           Tree::kB + 2,
+                                  Tree::kABefore,     Tree::kABefore + 1, Tree::kABefore + 2,
+                                  Tree::kA,           Tree::kA + 1,       Tree::kA + 2};
+  add_all_of(product, tests, {{1 << 14, 1}});
+  const fs::path file = folder_ / "odd";
+  write_timing_profile(file, profile);
+  const AcceleratorDescription d = description({file.string()});
+  const auto reference = make(d, "pipecnn_reference"), fast = make(d, "pipecnn");
+  StageSpec spec;
+  spec.name = "neighbours";
+  spec.in_channels = 4, spec.out_channels = 64, spec.in_height = spec.in_width = 12;
+  spec.frac_w = 8, spec.frac_in = 3;
+  RandomStream random(1, RandomPurpose::kDummyData, 0, 0);
+  RandomStage stage = add_operands(spec, random, *reference);
+  for (int erring = 0; erring <= spec.out_channels; ++erring) {
+    for (std::size_t i = 0; i < stage.weights.size(); ++i) {
+      stage.weights[i] = static_cast<int>(i) / spec.taps() < erring ? 5 : 6;
+    }
+    ASSERT_EQ(run(*reference, stage).output->values, run(*fast, stage).output->values)
+        << erring << " channels err";
+  }
+}
+
 TEST_F(TimingErrors, DoNotDependOnThreads) {
   const auto accelerator = make(description({write("both", 7, 4, {1e-3, 1e-3})}), "pipecnn");
   for (const std::uint64_t number : cases(25)) {
