@@ -1,10 +1,10 @@
 #include "inure/errors/sum_start.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "inure/base/clones.hpp"
+#include "inure/base/memory.hpp"
 
 namespace inure {
 namespace {
@@ -62,12 +62,6 @@ StartNeeds::Step needs_of(const std::vector<Erring>& leaves) {
     needs.mask[w] = needs.value[w] = from[w] == kNoRun ? 0 : ~0u << from[w];
   }
   return needs;
-}
-
-std::uint32_t load_word(const void* from) {
-  std::uint32_t word;
-  std::memcpy(&word, from, sizeof word);
-  return word;
 }
 
 // one_follows: 1, or 0 where outputs have one step.

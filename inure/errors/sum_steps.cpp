@@ -1,9 +1,9 @@
 #include "inure/errors/sum_steps.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "inure/base/clones.hpp"
+#include "inure/base/memory.hpp"
 #include "inure/base/processor.hpp"
 #include "inure/errors/sum_tree.hpp"
 
@@ -15,12 +15,6 @@ namespace inure {
 namespace {
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
-
-std::uint32_t load_word(const void* from) {
-  std::uint32_t word;
-  std::memcpy(&word, from, sizeof word);
-  return word;
-}
 
 int signed_byte(std::uint32_t word, int bits) { return static_cast<std::int8_t>(word >> bits); }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "inure/base/memory.hpp"
 #include "inure/base/parallel.hpp"
 #include "inure/errors/vector_channels.hpp"
 #include "inure/errors/vector_weights.hpp"
@@ -20,6 +21,7 @@ namespace {
 using Patch = ExceptionSet::Patch;
 
 constexpr int kListedSteps = 8;               // whose patches are fetched at once
+constexpr std::size_t kFetched = 64;          // bytes of a list's places; of its patches four times
 constexpr std::size_t kRowBytes = 128 << 10;  // of weights that are read at once
 
 std::vector<int> erring_multipliers(const TimingLanes& lanes) {
@@ -130,16 +132,11 @@ class VectorErrors {
     lists_.resize(std::max(lists_.size(), list_count_ + pairs.size() + 1));
     for (std::size_t n = 0; n < pairs.size(); ++n) {
       const ExceptionSet::List of_image = set.of_activations(pairs[n], largest);
-      fetch(of_image.places, 1);
-      fetch(of_image.patches, 4);
+      fetch_lines(of_image.places, kFetched);
+      fetch_lines(of_image.patches, 4 * kFetched);
       lists_[list_count_] = {static_cast<std::uint32_t>(n), pairs[n], of_image};
       list_count_ += of_image.size > 0;
     }
-  }
-  static void fetch(const void* data, int lines) {
-    constexpr int kLine = 64;
-    const char* const bytes = static_cast<const char*>(data);
-    for (int i = 0; i < lines; ++i) __builtin_prefetch(bytes + i * kLine, 0, 2);
   }
 
   void join(const Meeting& meeting) {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "inure/base/clones.hpp"
+#include "inure/base/memory.hpp"
 
 namespace inure {
 namespace {
@@ -12,9 +13,7 @@ namespace {
 INURE_CLONES
 int copy_bytes(const std::int8_t* quads, int shift, int count, std::uint8_t* bytes) {
   for (int c = 0; c < count; ++c) {
-    std::uint32_t quad;
-    std::memcpy(&quad, quads + c * 4, 4);
-    bytes[c] = static_cast<std::uint8_t>(quad >> shift);
+    bytes[c] = static_cast<std::uint8_t>(load_word(quads + c * 4) >> shift);
   }
   std::uint8_t largest = 0;
   for (int c = 0; c < count; ++c) {
@@ -22,14 +21,6 @@ int copy_bytes(const std::int8_t* quads, int shift, int count, std::uint8_t* byt
     largest = std::max(largest, magnitude);
   }
   return largest;
-}
-
-// The next strip's: the processor does not foresee where they lie.
-void fetch_quads(const std::int8_t* quads) {
-  constexpr int kLine = 64;
-  for (int c = 0; c < LaneGeometry::kStripChannels * 4; c += kLine) {
-    __builtin_prefetch(quads + c, 0, 2);
-  }
 }
 
 }  // namespace
@@ -81,7 +72,8 @@ void VectorWeights::load(int first, int end) {
         continue;
       }
       const std::int32_t at = strip.tap_weight[tap];
-      fetch_quads(next.weights + (at & ~3));
+      // The next strip's: the processor does not foresee where they lie.
+      fetch_lines(next.weights + (at & ~3), LaneGeometry::kStripChannels * 4);
       const int of_strip = copy_bytes(strip.weights + (at & ~3), at % 4 * 8, strip.channels, bytes);
       largest_[row] = std::max(largest_[row], of_strip);
     }

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "inure/base/error.hpp"
+#include "inure/base/memory.hpp"
 #include "inure/errors/exception_set.hpp"
 
 namespace inure {
@@ -130,14 +131,10 @@ WeightUses::Job WeightUses::job(std::size_t i) const {
 }
 
 void WeightUses::prefetch(std::size_t job) const {
-  constexpr std::size_t kLine = 64;
-  const auto fetch = [](const auto* begin, const auto* end) {
-    for (; begin < end; begin += kLine / sizeof *begin) __builtin_prefetch(begin, 0, 2);
-  };
   const Job next = this->job(job);
-  fetch(next.used, next.used + places_);
-  fetch(next.first, next.first + places_);
-  fetch(next.uses, next.uses + next.count);
+  fetch_lines(next.used, places_ * sizeof *next.used);
+  fetch_lines(next.first, places_ * sizeof *next.first);
+  fetch_lines(next.uses, next.count * sizeof *next.uses);
 }
 
 }  // namespace inure

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <set>
+#include <utility>
 
 namespace inure {
 namespace {
@@ -78,6 +80,11 @@ TEST(ExceptionSet, PatchesHoldWhatItIsMadeOf) {
       const Deltas expected = found == delta_of.end() ? Deltas() : found->second;
       const ExceptionSet::List all = set.of_activations(pair, 127);
       ASSERT_EQ(of_patches(all), expected) << "activations " << pair;
+      std::set<std::pair<unsigned, unsigned>> kinds;  // exceptions that are alike are together
+      for (std::size_t i = 0; i < all.size; ++i) {
+        ASSERT_TRUE(kinds.emplace(all.places[i], all.patches[i].delta).second)
+            << "activations " << pair;
+      }
       patches += all.size;
       exceptions += expected.size();
       for (const int largest : {0, 20, 63, 100}) {
