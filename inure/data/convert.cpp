@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 #include <opencv2/core.hpp>
+#include <opencv2/imgcodecs.hpp>
 
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
@@ -94,17 +95,28 @@ void shuffle(Items& items, std::uint64_t seed) {
   }
 }
 
+// A file's bytes, where a database's reader takes them for `image`. A gray file would be one
+// channel there: it becomes a PNG of three.
+std::string encoded(const std::string& path, const cv::Mat& image, const std::string& where) {
+  std::string content = read_file(path);
+  if (decode_image(content, Color::kAsStored, where).channels() == image.channels()) return content;
+  std::vector<unsigned char> png;
+  cv::imencode(".png", image, png);
+  return {png.begin(), png.end()};
+}
+
 caffe::Datum datum_of(const LabelledFile& file, const ConvertImagesOptions& options,
                       const std::string& where) {
   const std::string path = options.root + file.path;
-  const cv::Mat image = load_image(path, !options.gray, options.height, options.width, where);
+  const Color color = options.gray ? Color::kGray : Color::kColor;
+  const cv::Mat image = load_image(path, color, options.height, options.width, where);
   caffe::Datum datum;
   datum.set_channels(image.channels());
   datum.set_height(image.rows);
   datum.set_width(image.cols);
   datum.set_label(file.label);
   if (options.encoded) {
-    datum.set_data(read_file(path));
+    datum.set_data(encoded(path, image, where));
     datum.set_encoded(true);
   } else {
     Record record;

@@ -38,9 +38,9 @@ class ImageListRecords : public RecordSet {
 
   void read(std::int64_t position, Record& record) override {
     const auto& file = files_[index_at(position)];
-    const cv::Mat image = load_image(param_.root_folder() + file.path, param_.is_color(),
-                                     static_cast<int>(param_.new_height()),
-                                     static_cast<int>(param_.new_width()), where_);
+    const cv::Mat image = load_image(
+        param_.root_folder() + file.path, param_.is_color() ? Color::kColor : Color::kGray,
+        static_cast<int>(param_.new_height()), static_cast<int>(param_.new_width()), where_);
     set_image(image, record);
     record.label = file.label;
   }

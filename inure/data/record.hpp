@@ -6,10 +6,7 @@
 #include <vector>
 
 #include "inure/caffe/caffe.pb.h"
-
-namespace cv {
-class Mat;
-}
+#include "inure/data/image.hpp"
 
 namespace inure::data {
 
@@ -38,16 +35,10 @@ std::unique_ptr<RecordSet> open_lmdb_records(const caffe::LayerParameter& layer,
 std::unique_ptr<RecordSet> open_image_list(const caffe::LayerParameter& layer, std::uint64_t seed,
                                            const std::string& where);
 
-enum class Color { kAsStored, kColor, kGray };
-
-// Decodes a Datum; encoded images by OpenCV. `where` names the record in errors.
+// Decodes a Datum. `where` names the record in errors.
 void decode_datum(const caffe::Datum& datum, Color color, const std::string& where, Record& record);
 
 // H x W x C bytes of OpenCV to the planes of a record.
 void set_image(const cv::Mat& image, Record& record);
-
-// An image file, resized by cv::resize's default (bilinear) where height and width are not 0.
-cv::Mat load_image(const std::string& path, bool color, int height, int width,
-                   const std::string& where);
 
 }  // namespace inure::data

@@ -132,7 +132,7 @@ std::vector<BadInput> bad_lmdbs() {
        {"record '00000000'", "has 47 bytes and 0 floats where its shape 3 x 4 x 4 needs 48"},
        with({short_of_bytes.SerializeAsString()})},
       {"no_image",
-       {"is marked as encoded, but its 23 bytes are no image"},
+       {"record '00000000', marked as encoded: is no image that OpenCV can decode", "23 bytes"},
        with({no_image.SerializeAsString()})},
       {"two_sizes",
        {"layer 'input'", "record 1 is 1 x 5 x 4, those before it are 1 x 4 x 4"},
