@@ -68,6 +68,18 @@ std::string read_file(const std::filesystem::path& path) {
   return content;
 }
 
+std::string read_text_file(const std::filesystem::path& path) {
+  std::string text = read_file(path);
+  const auto begins = [&](std::string_view mark) { return text.starts_with(mark); };
+  using namespace std::string_view_literals;
+  if (begins("\xEF\xBB\xBF"sv)) return text.substr(3);
+  const bool wide = begins("\xFF\xFE\0\0"sv) || begins("\0\0\xFE\xFF"sv);
+  if (wide || begins("\xFF\xFE"sv) || begins("\xFE\xFF"sv)) {
+    fail("{}: is text in {}; save it as UTF-8", path.string(), wide ? "UTF-32" : "UTF-16");
+  }
+  return text;
+}
+
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
   std::error_code ignored;
   const auto status = std::filesystem::status(path, ignored);

@@ -20,6 +20,9 @@ class BatchMaker {
   virtual std::vector<Array> make(std::int64_t batch) = 0;
 };
 
+// Throws Error where there is no memory for the batches that are made ahead, of so many values.
+void check_batches(std::int64_t values, const std::string& where);
+
 // `where` names the layer in errors.
 std::unique_ptr<BatchMaker> make_record_batches(const caffe::LayerParameter& layer,
                                                 caffe::Phase phase, std::uint64_t seed,
@@ -32,6 +35,8 @@ std::unique_ptr<BatchMaker> make_dummy_batches(const caffe::LayerParameter& laye
 // Makes batches ahead, in order, on a thread of its own that starts with the first next().
 class PrefetchingSource : public Source {
  public:
+  static constexpr std::size_t kAhead = 3;
+
   explicit PrefetchingSource(std::unique_ptr<BatchMaker> maker) : maker_(std::move(maker)) {}
   ~PrefetchingSource() override { stop(); }
 
@@ -42,8 +47,6 @@ class PrefetchingSource : public Source {
   void seek(std::int64_t batch) override;
 
  private:
-  static constexpr std::size_t kAhead = 3;
-
   void stop();
   void work(const std::stop_token& stopped, std::int64_t batch);
 

@@ -9,6 +9,7 @@
 
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
+#include "inure/base/memory_limit.hpp"
 #include "inure/base/progress.hpp"
 #include "inure/base/random.hpp"
 #include "inure/caffe/files.hpp"
@@ -40,6 +41,9 @@ std::string read_perhaps_gzip(const fs::path& path) {
   std::vector<char> buffer(1 << 20);
   int count;
   while ((count = gzread(file.get(), buffer.data(), static_cast<unsigned>(buffer.size()))) > 0) {
+    if (content.size() + buffer.size() > content.capacity()) {
+      check_memory(2 * content.size(), [&] { return path.string(); });
+    }
     content.append(buffer.data(), static_cast<std::size_t>(count));
   }
   int status = Z_OK;
@@ -138,6 +142,7 @@ std::int64_t convert_idx(const fs::path& images, const fs::path& labels, const f
   }
   const std::size_t size = std::size_t{pixels.sizes[1]} * pixels.sizes[2];
   if (count == 0 || size == 0) fail("{}: has no images", images.string());
+  check_pixels(pixels.sizes[1], pixels.sizes[2], images.string());
   LmdbWriter writer(output);
   Progress progress("converting", "images", count);
   caffe::Datum datum;
@@ -189,6 +194,7 @@ std::int64_t convert_images(const fs::path& list, const ConvertImagesOptions& op
   if (options.encoded && (resized || options.gray)) {
     fail("{}: encoded files are kept as they are: not with a resize or gray", where);
   }
+  if (resized) check_pixels(options.height, options.width, where);
   auto files = read_image_list(list.string(), where);
   if (options.shuffle) shuffle(files, options.seed);
   LmdbWriter writer(output);

@@ -8,6 +8,7 @@
 
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
+#include "inure/base/memory_limit.hpp"
 #include "inure/data/jpeg.hpp"
 
 namespace inure::data {
@@ -78,13 +79,23 @@ cv::Mat decode_by_opencv(std::string_view content, int flags, const std::string&
   return image;
 }
 
+// "a.jpg 1 2" in a list is the path "a.jpg 1" and the label 2.
+const char* label_hint(const std::string& path) {
+  const auto blank = path.find_last_of(" \t,");
+  const auto digits = std::string_view(path).substr(blank == path.npos ? path.size() : blank + 1);
+  const bool number = !digits.empty() && digits.find_first_not_of("-.0123456789") == digits.npos;
+  return number ? " (a list with several labels a line? It may have one)" : "";
+}
+
 }  // namespace
 
 void check_pixels(long height, long width, const std::string& where) {
   if (height < 1 || width < 1 || height > kMaxPixels / width) {
-    fail("{}: says that it has {} x {} pixels; from 1 to {} in all are read", where, height, width,
+    fail("{}: {} x {} pixels are asked for; an image has from 1 to {} in all", where, height, width,
          kMaxPixels);
   }
+  constexpr std::uint64_t kBytes = 8;  // of a decoded pixel and its copies
+  check_memory(kBytes * static_cast<std::uint64_t>(height * width), [&] { return where; });
 }
 
 cv::Mat decode_image(const std::string& content, Color color, const std::string& where) {
@@ -108,7 +119,7 @@ cv::Mat load_image(const std::string& path, Color color, int height, int width,
   try {
     content = read_file(path);
   } catch (const Error& error) {
-    fail("{}: {}", where, error.what());
+    fail("{}: {}{}", where, error.what(), label_hint(path));
   }
   const cv::Mat image = decode_image(content, color, fmt::format("{}: {}", where, path));
   if (height == 0 || width == 0 || (image.rows == height && image.cols == width)) return image;

@@ -15,13 +15,14 @@ namespace {
 LabelledFile parse_line(std::string_view line, const std::string& where) {
   const auto blank = line.find_last_of(" \t");
   const auto end = blank == line.npos ? line.npos : line.find_last_not_of(" \t", blank);
-  if (end == line.npos) fail("{}: '{}': 'path label' is needed", where, line);
+  if (end == line.npos) fail("{}: '{}': 'path label' is needed", where, printable(line));
   const auto digits = line.substr(blank + 1);
   LabelledFile file{std::string(line.substr(0, end + 1)), 0};
   const auto [stop, error] =
       std::from_chars(digits.data(), digits.data() + digits.size(), file.label);
   if (error != std::errc() || stop != digits.data() + digits.size()) {
-    fail("{}: the label '{}' is not a whole number", where, digits);
+    fail("{}: the label '{}' is not a whole number; a list has one label a line", where,
+         printable(digits));
   }
   return file;
 }
@@ -75,9 +76,12 @@ class ImageListRecords : public RecordSet {
 std::vector<LabelledFile> read_image_list(const std::string& file, const std::string& where) {
   std::string content;
   try {
-    content = read_file(file);
+    content = read_text_file(file);
   } catch (const Error& error) {
     fail("{}: {}", where, error.what());
+  }
+  if (content.find('\0') != content.npos) {
+    fail("{}: {}: is a binary file or text in UTF-16; a list in UTF-8 is needed", where, file);
   }
   std::vector<LabelledFile> files;
   int number = 0;
@@ -104,6 +108,7 @@ std::unique_ptr<RecordSet> open_image_list(const caffe::LayerParameter& layer, s
   if ((param.new_height() > 0) != (param.new_width() > 0)) {
     fail("{}: new_height and new_width must both be given, or neither", where);
   }
+  if (param.new_height() > 0) check_pixels(param.new_height(), param.new_width(), where);
   return std::make_unique<ImageListRecords>(param, seed, where);
 }
 

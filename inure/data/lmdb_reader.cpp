@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "inure/base/error.hpp"
+#include "inure/base/memory_limit.hpp"
 #include "inure/data/lmdb.hpp"
 
 // The format of LMDB 0.9 on 64-bit little-endian machines, from its mdb.c. A file is a row of pages
@@ -258,6 +259,7 @@ std::string_view LmdbReader::value_of(const Node& node) {
   const std::uint64_t bytes = kPageHeader + std::uint64_t{node.value_size};
   const std::uint64_t pages = (bytes + page_size_ - 1) / page_size_;
   check_number(page, pages);
+  check_memory(bytes, [this] { return where_; });
   value_.resize(bytes);
   read_bytes(page * page_size_, value_.data(), bytes);
   check_header(value_.data(), page, kOverflow);

@@ -14,24 +14,14 @@ class LmdbRecords : public RecordSet {
 
   void read(std::int64_t position, Record& record) override {
     const auto entry = reader_.read(position % reader_.size());
-    const std::string name = fmt::format("{}: record '{}'", where_, printable(entry.key));
-    if (!datum_.ParseFromArray(entry.value.data(), static_cast<int>(entry.value.size()))) {
-      fail("{} is not a Datum (corrupt, or another program's database)", name);
-    }
-    decode_datum(datum_, color_, name, record);
+    decode_datum(entry.value, color_, fmt::format("{}: record '{}'", where_, printable(entry.key)),
+                 record);
   }
 
  private:
-  static std::string printable(std::string_view key) {
-    std::string text(key.substr(0, 64));
-    for (char& c : text) c = c >= ' ' && c <= '~' ? c : '?';
-    return text;
-  }
-
   std::string where_;
   LmdbReader reader_;
   Color color_;
-  caffe::Datum datum_;
 };
 
 }  // namespace

@@ -25,6 +25,7 @@ void check_shape(const Shape& shape, const std::string& where) {
     }
     count *= dim;
   }
+  check_batches(count, where);
 }
 
 class DummyBatches : public BatchMaker {

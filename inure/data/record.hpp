@@ -3,12 +3,16 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "inure/caffe/caffe.pb.h"
 #include "inure/data/image.hpp"
 
 namespace inure::data {
+
+// Text of a file for an error: of at most 64 characters, each in ASCII.
+std::string printable(std::string_view text);
 
 // One image and its label. The values stand in `bytes` or, where that is empty, in `floats`;
 // C x H x W, channels in the order of the file (OpenCV's BGR for decoded images).
@@ -17,6 +21,7 @@ struct Record {
   std::vector<std::uint8_t> bytes;
   std::vector<float> floats;
   int label = 0;
+  bool encoded = false;  // was an image file
 };
 
 // A set of records that can be read at any position, cheaply in order. Used by one thread at a
@@ -35,8 +40,8 @@ std::unique_ptr<RecordSet> open_lmdb_records(const caffe::LayerParameter& layer,
 std::unique_ptr<RecordSet> open_image_list(const caffe::LayerParameter& layer, std::uint64_t seed,
                                            const std::string& where);
 
-// Decodes a Datum. `where` names the record in errors.
-void decode_datum(const caffe::Datum& datum, Color color, const std::string& where, Record& record);
+// Decodes a serialised Datum. `where` names the record in errors.
+void decode_datum(std::string_view bytes, Color color, const std::string& where, Record& record);
 
 // H x W x C bytes of OpenCV to the planes of a record.
 void set_image(const cv::Mat& image, Record& record);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "inure/base/error.hpp"
 #include "inure/base/random.hpp"
 #include "inure/data/batches.hpp"
@@ -19,7 +21,8 @@ class RecordBatches : public BatchMaker {
         seed_(seed),
         where_(std::move(where)) {
     set_->read(skip_, record_);
-    shape_ = transform_.result_shape(record_);
+    shape_ = transform_.result_shape(record_, skip_ % set_->size());
+    check_values();
   }
 
   std::vector<std::vector<std::int64_t>> shapes() const override {
@@ -53,11 +56,24 @@ class RecordBatches : public BatchMaker {
   }
 
  private:
+  void check_values() const {
+    double values = static_cast<double>(batch_size_);
+    for (const auto size : shape_) values *= static_cast<double>(size);
+    check_batches(static_cast<std::int64_t>(std::min(values, 1e18)), where_);
+  }
+
   void check_shape(std::int64_t position) const {
-    const auto shape = transform_.result_shape(record_);
+    const std::int64_t number = position % set_->size();
+    if (record_.channels != shape_[0]) {
+      fail("{}: record {} has {} channels, those before it have {}; {}", where_, number,
+           record_.channels, shape_[0],
+           record_.encoded ? "force_color (or force_gray) in transform_param makes them equal"
+                           : "convert the images again, all of them color or all of them gray");
+    }
+    const auto shape = transform_.result_shape(record_, number);
     if (shape == shape_) return;
     fail("{}: record {} is {}, those before it are {}; crop_size or a resize would make them equal",
-         where_, position % set_->size(), fmt::join(shape, " x "), fmt::join(shape_, " x "));
+         where_, number, fmt::join(shape, " x "), fmt::join(shape_, " x "));
   }
 
   std::unique_ptr<RecordSet> set_;

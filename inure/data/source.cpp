@@ -1,6 +1,9 @@
 #include "inure/data/source.hpp"
 
+#include <limits>
+
 #include "inure/base/error.hpp"
+#include "inure/base/memory_limit.hpp"
 #include "inure/data/batches.hpp"
 
 namespace inure::data {
@@ -57,6 +60,17 @@ void PrefetchingSource::seek(std::int64_t batch) {
   if (batch < 0) fail("data: batch {} does not exist", batch);
   stop();
   next_ = batch;
+}
+
+void check_batches(std::int64_t values, const std::string& where) {
+  if (values > std::numeric_limits<int>::max()) {
+    fail("{}: a batch would have {} values; Caffe's blobs have at most {}", where, values,
+         std::numeric_limits<int>::max());
+  }
+  constexpr std::uint64_t kBatches =
+      PrefetchingSource::kAhead + 2;  // one in the making, one in use
+  check_memory(kBatches * sizeof(float) * static_cast<std::uint64_t>(values),
+               [&] { return fmt::format("{}: {} batches of {} values", where, kBatches, values); });
 }
 
 std::unique_ptr<Source> make_source(const caffe::LayerParameter& layer, caffe::Phase phase,

@@ -1,6 +1,7 @@
 #include "inure/data/transform.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "inure/base/error.hpp"
 #include "inure/caffe/files.hpp"
@@ -20,6 +21,13 @@ void subtract_and_scale(const Value* values, float mean, float scale, int count,
   for (int i = 0; i < count; ++i) output[i] = (static_cast<float>(values[i]) - mean) * scale;
 }
 
+void check_finite(const std::vector<float>& values, const std::string& name) {
+  const auto bad = std::find_if_not(values.begin(), values.end(),
+                                    [](float value) { return std::isfinite(value); });
+  if (bad == values.end()) return;
+  fail("{}: value {} is {}; a mean has finite numbers", name, bad - values.begin(), *bad);
+}
+
 }  // namespace
 
 Transform::Transform(const caffe::TransformationParameter& param, caffe::Phase phase,
@@ -30,6 +38,9 @@ Transform::Transform(const caffe::TransformationParameter& param, caffe::Phase p
       mirror_(param.mirror()),
       scale_(param.scale()),
       mean_values_(param.mean_value().begin(), param.mean_value().end()) {
+  if (crop_size_ < 0) fail("{}: crop_size {} is no size", where_, param.crop_size());
+  if (!std::isfinite(scale_)) fail("{}: scale is {}; a number is needed", where_, scale_);
+  check_finite(mean_values_, where_ + ": mean_value");
   if (!param.has_mean_file()) return;
   if (!mean_values_.empty()) fail("{}: has both mean_file and mean_value", where_);
   try {
@@ -37,24 +48,28 @@ Transform::Transform(const caffe::TransformationParameter& param, caffe::Phase p
     mean_shape_ = caffe::blob_shape(mean);
     mean_shape_.erase(mean_shape_.begin());
     mean_image_.assign(mean.data().begin(), mean.data().end());
+    check_finite(mean_image_, param.mean_file());
   } catch (const Error& error) {
     fail("{}: mean_file: {}", where_, error.what());
   }
 }
 
-std::vector<std::int64_t> Transform::result_shape(const Record& record) const {
+std::vector<std::int64_t> Transform::result_shape(const Record& record, std::int64_t number) const {
   const std::vector<std::int64_t> shape = {record.channels, record.height, record.width};
+  const char* const hint = record.encoded && record.channels == 1
+                               ? "; it is gray: force_color in transform_param makes it color"
+                               : "";
   if (crop_size_ > std::min(record.height, record.width)) {
-    fail("{}: crop_size {} is larger than the image of {} x {}", where_, crop_size_, record.height,
-         record.width);
+    fail("{}: record {}: crop_size {} is larger than the image of {} x {}", where_, number,
+         crop_size_, record.height, record.width);
   }
   if (!mean_shape_.empty() && mean_shape_ != shape) {
-    fail("{}: the mean file has {} values, an image has {}", where_, fmt::join(mean_shape_, " x "),
-         fmt::join(shape, " x "));
+    fail("{}: record {}: the mean file has {} values, an image has {}{}", where_, number,
+         fmt::join(mean_shape_, " x "), fmt::join(shape, " x "), mean_shape_[0] > 1 ? hint : "");
   }
   if (mean_values_.size() > 1 && std::ssize(mean_values_) != record.channels) {
-    fail("{}: {} mean_value for {} channels; one for all or one for each is needed", where_,
-         mean_values_.size(), record.channels);
+    fail("{}: record {}: {} mean_value for {} channels; one for all or one for each is needed{}",
+         where_, number, mean_values_.size(), record.channels, hint);
   }
   if (crop_size_ == 0) return shape;
   return {record.channels, crop_size_, crop_size_};

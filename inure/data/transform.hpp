@@ -18,8 +18,9 @@ class Transform {
   // Reads the mean file. `where` begins every error.
   Transform(const caffe::TransformationParameter& param, caffe::Phase phase, std::string where);
 
-  // C, H, W of the result. Throws Error where the record does not fit crop or mean.
-  std::vector<std::int64_t> result_shape(const Record& record) const;
+  // C, H, W of the result. Throws Error where the record does not fit crop or mean; its number in
+  // the set is for the error.
+  std::vector<std::int64_t> result_shape(const Record& record, std::int64_t number) const;
 
   // output: as many floats as result_shape says. Draws from `random` what it needs.
   void apply(const Record& record, RandomStream random, float* output) const;

@@ -3,7 +3,11 @@
 
 #include <fstream>
 #include <functional>
+#include <limits>
+#include <opencv2/core.hpp>
+#include <opencv2/imgcodecs.hpp>
 
+#include "inure/base/memory_limit.hpp"
 #include "inure/data/convert.hpp"
 #include "test_sets.hpp"
 
@@ -60,6 +64,14 @@ std::vector<BadInput> bad_layers() {
       {"input_without_shape",
        {"layer 'input'", "0 input_param shape for 1 tops"},
        layer("type: 'Input' top: 'a'")},
+      {"input_beyond_memory",
+       {"layer 'input': 5 batches of 2147395600 values: needs 42.9 GB of memory"},
+       [](const auto&) {
+         if (available_memory() > 40'000'000'000)
+           fail("layer 'input': 5 batches of 2147395600 values: needs 42.9 GB of memory");
+         read_layer(
+             parse_layer("type: 'Input' top: 'a' input_param { shape { dim: 46340 dim: 46340 } }"));
+       }},
       {"input_shape",
        {"layer 'input'", "impossible shape 3 x 0"},
        layer("type: 'Input' top: 'a' input_param { shape { dim: 3 dim: 0 } }")},
@@ -96,6 +108,37 @@ std::vector<BadInput> bad_lmdbs() {
   short_of_bytes.mutable_data()->pop_back();
   caffe::Datum no_shape = patterned_datum(0, 1, 2, 2);
   no_shape.clear_height();
+  caffe::Datum wild = patterned_datum(0, 1, 2, 2);
+  for (const auto set :
+       {&caffe::Datum::set_channels, &caffe::Datum::set_height, &caffe::Datum::set_width}) {
+    (wild.*set)(2147483647);
+  }
+  caffe::Datum not_a_number;
+  not_a_number.set_channels(1);
+  not_a_number.set_height(1);
+  not_a_number.set_width(3);
+  for (const float value : {1.0f, 2.0f, std::numeric_limits<float>::quiet_NaN()}) {
+    not_a_number.add_float_data(value);
+  }
+  caffe::Datum infinite = not_a_number;
+  infinite.set_float_data(2, -std::numeric_limits<float>::infinity());
+  // TensorProtos { protos { dims: 2 data_type: FLOAT float_data: [0, 0] } }
+  const std::string caffe2("\x0a\x0e\x08\x02\x10\x01\x1a\x08\0\0\0\0\0\0\0\0", 16);
+  const auto picture = [](int channels) {
+    caffe::Datum encoded;
+    encoded.set_encoded(true);
+    std::vector<unsigned char> png;
+    cv::imencode(".png", cv::Mat(4, 4, CV_8UC(channels), cv::Scalar::all(9)), png);
+    encoded.set_data(png.data(), png.size());
+    return encoded.SerializeAsString();
+  };
+  const auto mean_of = [](const TemporaryFolder& folder, float value) {
+    caffe::BlobProto mean;
+    for (const int dim : {1, 1, 4, 4}) mean.mutable_shape()->add_dim(dim);
+    for (int i = 0; i < 16; ++i) mean.add_data(i == 5 ? value : 1);
+    caffe::write_mean(folder / "mean", mean);
+    return "mean_file: '" + (folder / "mean").string() + "'";
+  };
   const std::string good = datum(1, 4, 4);
   return {
       {"missing",
@@ -124,8 +167,8 @@ std::vector<BadInput> bad_lmdbs() {
          std::filesystem::resize_file(folder / "set/data.mdb", 100000);
          read_layer(data_layer(folder / "set", 1));
        }},
-      {"no_datum", {"layer 'input'", "record '00000000' is not a Datum"}, with({"\xff\xff\xff"})},
-      {"second_no_datum", {"record '00000001' is not a Datum"}, with({good, "\x08"})},
+      {"no_datum", {"layer 'input'", "record '00000000': is not a Datum"}, with({"\xff\xff\xff"})},
+      {"second_no_datum", {"record '00000001': is not a Datum"}, with({good, "\x08"})},
       {"empty_datum", {"record '00000001'", "impossible shape 0 x 0 x 0"}, with({good, ""})},
       {"no_height", {"impossible shape 1 x 0 x 2"}, with({no_shape.SerializeAsString()})},
       {"few_bytes",
@@ -134,10 +177,48 @@ std::vector<BadInput> bad_lmdbs() {
       {"no_image",
        {"record '00000000', marked as encoded: is no image that OpenCV can decode", "23 bytes"},
        with({no_image.SerializeAsString()})},
+      {"wild_shape",
+       {"impossible shape 2147483647 x 2147483647 x 2147483647"},
+       with({wild.SerializeAsString()})},
+      {"not_a_number",
+       {"record '00000001': value 2 is nan"},
+       with({datum(1, 1, 3), not_a_number.SerializeAsString()})},
+      {"infinite", {"record '00000000': value 2 is -inf"}, with({infinite.SerializeAsString()})},
+      {"caffe2", {"record '00000000': is not a Datum but what Caffe2 writes"}, with({caffe2})},
+      {"bare_image",
+       {"is an image file without Caffe's Datum around it"},
+       with({"\xff\xd8\xff\xe0 and so on"})},
+      {"gray_among_color",
+       {"record 1 has 1 channels, those before it have 3; force_color (or force_gray)"},
+       with({picture(3), picture(1)})},
+      {"gray_among_color_with_means",
+       {"record 1 has 1 channels", "force_color"},
+       with({picture(3), picture(1)}, "mean_value: 1 mean_value: 2 mean_value: 3")},
+      {"gray_with_means",
+       {"record 0: 3 mean_value for 1 channels", "force_color"},
+       with({picture(1)}, "mean_value: 1 mean_value: 2 mean_value: 3")},
+      {"gray_pixels_among_color",
+       {"record 1 has 1 channels", "convert the images again"},
+       with({datum(3, 4, 4), good})},
+      {"huge_batch",
+       {"layer 'input'", "a batch would have 34359738352 values"},
+       with({good}, "", 2147483647)},
+      {"huge_crop",
+       {"layer 'input'", "crop_size 4294967295 is no size"},
+       with({good}, "crop_size: 4294967295")},
+      {"mean_not_a_number",
+       {"mean: value 5 is nan; a mean has finite numbers"},
+       [=](const TemporaryFolder& folder) {
+         write_lmdb(folder / "set", {good});
+         read_layer(data_layer(folder / "set", 1,
+                               mean_of(folder, std::numeric_limits<float>::quiet_NaN())));
+       }},
       {"two_sizes",
        {"layer 'input'", "record 1 is 1 x 5 x 4, those before it are 1 x 4 x 4"},
        with({good, datum(1, 5, 4)})},
-      {"two_channels", {"record 1 is 3 x 4 x 4"}, with({good, datum(3, 4, 4)}, "crop_size: 4")},
+      {"two_channels",
+       {"record 1 has 3 channels, those before it have 1"},
+       with({good, datum(3, 4, 4)}, "crop_size: 4")},
       {"large_crop",
        {"layer 'input'", "crop_size 5 is larger than the image of 4 x 4"},
        with({good}, "crop_size: 5")},
@@ -192,6 +273,24 @@ std::vector<BadInput> bad_lists() {
       {"no_label", {"list:2: 'text.png': 'path label' is needed"}, list("text.png 3\ntext.png\n")},
       {"word_as_label", {"list:1: the label 'cat' is not a whole number"}, list("text.png cat\n")},
       {"float_label", {"list:1: the label '1.5'"}, list("text.png 1.5\n")},
+      {"several_labels",
+       {"list:1: the label '1,2' is not a whole number; a list has one label a line"},
+       list("text.png 1,2\n")},
+      {"several_labels_by_blanks",
+       {"text.png 1: no such file", "several labels a line"},
+       list("text.png 1 2\n")},
+      {"list_in_utf_16",
+       {"layer 'input'", "list: is text in UTF-16"},
+       list(std::string("\xff\xfe"
+                        "a\0 \0\x31\0\n\0",
+                        10))},
+      {"list_in_utf_16_without_mark",
+       {"list: is a binary file or text in UTF-16"},
+       list(std::string("a\0 \0\x31\0\n\0", 8))},
+      {"image_after_a_utf_8_mark", {"text.png: is no image"}, list("\xef\xbb\xbftext.png 3\n")},
+      {"huge_resize",
+       {"4294967295 x 4294967295 pixels"},
+       list("text.png 1\n", "new_height: 4294967295 new_width: 4294967295")},
       {"only_height", {"new_height and new_width"}, list("text.png 1\n", "new_height: 5")},
   };
 }
@@ -227,6 +326,9 @@ std::vector<BadInput> bad_conversions() {
       {"idx_huge",
        {"images: is truncated"},
        idx(idx_header({2051, 4294967295u, 4294967295u, 4294967295u}), labels)},
+      {"idx_of_no_size",
+       {"labels: has 2 labels", "images has 4294967295 images"},
+       idx(idx_header({2051, 4294967295u, 0, 4294967295u}), labels)},
       {"idx_none",
        {"images: has no images"},
        idx(idx_header({2051, 0, 2, 2}), idx_header({2049, 0}))},
@@ -259,6 +361,13 @@ std::vector<BadInput> bad_conversions() {
          ConvertImagesOptions options;
          options.encoded = true;
          options.width = options.height = 3;
+         convert_images(folder.write("list", "a 1\n"), options, folder / "out");
+       }},
+      {"huge_resize",
+       {"65536 x 65536 pixels"},
+       [](const auto& folder) {
+         ConvertImagesOptions options;
+         options.width = options.height = 65536;
          convert_images(folder.write("list", "a 1\n"), options, folder / "out");
        }},
   };

@@ -8,6 +8,7 @@
 // clang-format on
 
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <opencv2/core.hpp>
@@ -188,11 +189,12 @@ Outcome expected_of(const cv::Mat& image) {
 }
 
 // What a picture gives by every route.
-std::map<std::string, Outcome> by_all_routes(const std::string& name, const std::string& content,
-                                             bool gray) {
+std::map<std::string, Outcome> by_routes(const std::string& name, const std::string& content,
+                                         bool gray, bool all = true) {
   const TemporaryFolder folder;
-  folder.write(name, content);
-  const auto list = folder.write("list.txt", name + " 0\n");
+  const auto list = (folder / "list.txt").string();
+  std::ofstream(list) << name << " 0\n";  // without the wait for the disk of folder.write()
+  std::ofstream(folder / name, std::ios::binary) << content;
   const auto converted = [&](bool encoded) {
     return [&, encoded] {
       ConvertImagesOptions options;
@@ -204,14 +206,17 @@ std::map<std::string, Outcome> by_all_routes(const std::string& name, const std:
       return data_layer(set, 1, encoded && gray ? "force_gray: true" : "");
     };
   };
-  return {{"list", outcome_of([&] {
-             return parse_layer(fmt::format(
-                 "type: 'ImageData' top: 'data' image_data_param {{ source: '{}' root_folder: '{}' "
-                 "batch_size: 1 is_color: {} }}",
-                 list, (folder / "").string(), !gray));
-           })},
-          {"pixels", outcome_of(converted(false))},
-          {"encoded", outcome_of(converted(true))}};
+  std::map<std::string, Outcome> routes;
+  routes["list"] = outcome_of([&] {
+    return parse_layer(fmt::format(
+        "type: 'ImageData' top: 'data' image_data_param {{ source: '{}' root_folder: '{}' "
+        "batch_size: 1 is_color: {} }}",
+        list, (folder / "").string(), !gray));
+  });
+  if (!all) return routes;
+  routes["pixels"] = outcome_of(converted(false));
+  routes["encoded"] = outcome_of(converted(true));
+  return routes;
 }
 
 TEST(Pictures, GiveOneTensorByEveryRoute) {
@@ -220,7 +225,7 @@ TEST(Pictures, GiveOneTensorByEveryRoute) {
                         const_cast<char*>(content.data()));
     for (const bool gray : {false, true}) {
       testing::internal::CaptureStderr();
-      const auto routes = by_all_routes(name, content, gray);
+      const auto routes = by_routes(name, content, gray);
       EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << name;
       const cv::Mat image =
           cv::imdecode(bytes, gray ? cv::IMREAD_GRAYSCALE : cv::IMREAD_COLOR);  // may complain
@@ -244,10 +249,11 @@ TEST(Pictures, OfAnotherProgramsDatabaseKeepTheirChannelsOnly) {
     write_lmdb(folder / "set", {datum.SerializeAsString()});
     const bool gray = name.find("gray") != name.npos;
     const auto found = outcome_of([&] { return data_layer(folder / "set", 1); });
-    const auto routes = by_all_routes(name, content, gray);
+    const auto expected =
+        expected_of(decode_image(content, gray ? Color::kGray : Color::kColor, "test"));
     EXPECT_EQ(found.error, "") << name;
-    EXPECT_EQ(found.shape, routes.at("list").shape) << name;
-    EXPECT_EQ(found.values, routes.at("list").values) << name;
+    EXPECT_EQ(found.shape, expected.shape) << name;
+    EXPECT_EQ(found.values, expected.values) << name;
   }
 }
 
@@ -277,11 +283,13 @@ TEST(Pictures, CutAnywhereAreRefused) {
                            "color.bmp", "color.tiff", "lossless.webp", "gray.pgm"}) {
     const std::string& content = all.at(name);
     const bool strict = content[0] == '\xff' || content[0] == '\x89';
-    const Outcome whole = by_all_routes(name, content, false).at("list");
+    const Outcome whole = by_routes(name, content, false).at("list");
     testing::internal::CaptureStderr();
     for (std::size_t k = 0; k < 60; ++k) {
       const std::size_t size = k < 20 ? content.size() - 1 - k : content.size() * (k - 20) / 40;
-      for (const auto& [route, found] : by_all_routes(name, content.substr(0, size), false)) {
+      const bool all_routes = k % 15 == 4;
+      for (const auto& [route, found] :
+           by_routes(name, content.substr(0, size), false, all_routes)) {
         const std::string repeat = fmt::format("{} of {} bytes by {}", size, name, route);
         if (!strict && found.error.empty()) {
           EXPECT_EQ(found.values, whole.values) << repeat;
