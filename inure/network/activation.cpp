@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <cmath>
 
 #include "inure/base/clones.hpp"
+#include "inure/base/error.hpp"
 #include "inure/network/families.hpp"
 
 namespace inure {
@@ -16,22 +18,38 @@ void relu_backward(const float* x, const float* dy, float* dx, float slope, std:
   for (std::int64_t i = 0; i < count; ++i) dx[i] = x[i] > 0 ? dy[i] : slope * dy[i];
 }
 
-void sigmoid(const float* x, float* y, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) y[i] = 0.5f * std::tanh(0.5f * x[i]) + 0.5f;
+INURE_CLONES
+void clip(const float* x, float* y, float min, float max, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < min ? min : x[i] > max ? max : x[i];
 }
 
-void hyperbolic_tangent(const float* x, float* y, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) y[i] = std::tanh(x[i]);
+INURE_CLONES
+void clip_backward(const float* x, const float* dy, float* dx, float min, float max,
+                   std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) dx[i] = x[i] < min || x[i] > max ? 0 : dy[i];
 }
 
+float sigmoid(float x) { return 0.5f * std::tanh(0.5f * x) + 0.5f; }
+
+// y = f(x) for each value. ReLU: x, or slope * x below zero. Swish: x * sigmoid(beta * x).
 class Activation : public Layer {
  public:
   using Layer::Layer;
 
   std::vector<Shape> set_up(const Values& bottoms, std::uint64_t) override {
     check_counts(*this, bottoms, 1, 1, 1, 1);
-    kind_ = type() == "ReLU" ? Kind::kRelu : type() == "Sigmoid" ? Kind::kSigmoid : Kind::kTanh;
+    kind_ = type() == "ReLU"      ? Kind::kRelu
+            : type() == "Sigmoid" ? Kind::kSigmoid
+            : type() == "TanH"    ? Kind::kTanh
+            : type() == "Swish"   ? Kind::kSwish
+                                  : Kind::kClip;
     slope_ = parameter_.relu_param().negative_slope();
+    beta_ = parameter_.swish_param().beta();
+    const auto& p = parameter_.clip_param();
+    min_ = p.min(), max_ = p.max();
+    if (kind_ == Kind::kClip && !(p.has_min() && p.has_max() && min_ <= max_)) {
+      fail("layer \"{}\": clip_param needs a min and a max that is not smaller", name());
+    }
     return {bottoms[0]->shape};
   }
 
@@ -39,14 +57,7 @@ class Activation : public Layer {
     const float* x = bottoms[0]->floats();
     float* y = tops[0]->output();
     for_pieces(bottoms[0]->count(), kElements, [&](std::int64_t begin, std::int64_t end) {
-      switch (kind_) {
-        case Kind::kRelu:
-          return relu(x + begin, y + begin, slope_, end - begin);
-        case Kind::kSigmoid:
-          return sigmoid(x + begin, y + begin, end - begin);
-        case Kind::kTanh:
-          return hyperbolic_tangent(x + begin, y + begin, end - begin);
-      }
+      forward(x + begin, y + begin, end - begin);
     });
   }
 
@@ -54,25 +65,63 @@ class Activation : public Layer {
   // (A positive top has a positive bottom while the slope is not negative.)
   void backward(const Values& tops, const Values& bottoms, const PassContext&) override {
     if (!bottoms[0]->needs_gradient) return;
-    const float* y = kind_ == Kind::kRelu && slope_ < 0 ? bottoms[0]->floats() : tops[0]->floats();
+    const bool by_bottom =
+        kind_ == Kind::kRelu ? slope_ < 0 : kind_ == Kind::kSwish || kind_ == Kind::kClip;
+    const float* values = by_bottom ? bottoms[0]->floats() : tops[0]->floats();
     const float* dy = tops[0]->gradient.data_ptr<float>();
     at::Tensor gradient = bottoms[0]->fresh_gradient();
     float* dx = gradient.data_ptr<float>();
     for_pieces(bottoms[0]->count(), kElements, [&](std::int64_t begin, std::int64_t end) {
-      if (kind_ == Kind::kRelu) {
-        return relu_backward(y + begin, dy + begin, dx + begin, slope_, end - begin);
-      }
-      for (std::int64_t i = begin; i < end; ++i) {
-        dx[i] = dy[i] * (kind_ == Kind::kSigmoid ? y[i] * (1 - y[i]) : 1 - y[i] * y[i]);
-      }
+      backward(values + begin, dy + begin, dx + begin, end - begin);
     });
     bottoms[0]->add_gradient(gradient);
   }
 
  private:
-  enum class Kind { kRelu, kSigmoid, kTanh };
+  enum class Kind { kRelu, kSigmoid, kTanh, kSwish, kClip };
+
+  void forward(const float* x, float* y, std::int64_t count) const {
+    switch (kind_) {
+      case Kind::kRelu:
+        return relu(x, y, slope_, count);
+      case Kind::kClip:
+        return clip(x, y, min_, max_, count);
+      case Kind::kSigmoid:
+        for (std::int64_t i = 0; i < count; ++i) y[i] = sigmoid(x[i]);
+        return;
+      case Kind::kTanh:
+        for (std::int64_t i = 0; i < count; ++i) y[i] = std::tanh(x[i]);
+        return;
+      case Kind::kSwish:
+        for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] * sigmoid(beta_ * x[i]);
+        return;
+    }
+  }
+
+  // v: the tops, or the bottoms of those that need them.
+  void backward(const float* v, const float* dy, float* dx, std::int64_t count) const {
+    switch (kind_) {
+      case Kind::kRelu:
+        return relu_backward(v, dy, dx, slope_, count);
+      case Kind::kClip:
+        return clip_backward(v, dy, dx, min_, max_, count);
+      case Kind::kSigmoid:
+        for (std::int64_t i = 0; i < count; ++i) dx[i] = dy[i] * (v[i] * (1 - v[i]));
+        return;
+      case Kind::kTanh:
+        for (std::int64_t i = 0; i < count; ++i) dx[i] = dy[i] * (1 - v[i] * v[i]);
+        return;
+      case Kind::kSwish:
+        for (std::int64_t i = 0; i < count; ++i) {
+          const float s = sigmoid(beta_ * v[i]);
+          dx[i] = dy[i] * (s + beta_ * v[i] * s * (1 - s));
+        }
+        return;
+    }
+  }
+
   Kind kind_ = Kind::kRelu;
-  float slope_ = 0;
+  float slope_ = 0, beta_ = 1, min_ = 0, max_ = 0;
 };
 
 }  // namespace

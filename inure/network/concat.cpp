@@ -14,8 +14,11 @@ class Concat : public Layer {
     check_counts(*this, bottoms, 1, -1, 1, 1);
     const auto& p = parameter_.concat_param();
     Shape top = bottoms[0]->shape;
-    const int axis =
-        canonical_axis(*this, p.has_concat_dim() ? p.concat_dim() : p.axis(), top, "axis");
+    if (p.has_axis() && p.has_concat_dim()) {
+      fail("layer \"{}\": has both axis and the older concat_dim; keep axis", name());
+    }
+    const std::int64_t given = p.has_concat_dim() ? std::int64_t{p.concat_dim()} : p.axis();
+    const int axis = canonical_axis(*this, given, top, "axis");
     outer_ = product(top, 0, axis);
     inner_ = product(top, axis + 1, top.size());
     top[axis] = 0;

@@ -46,6 +46,7 @@ class Convolution : public Layer {
     read_window(p);
     check_channels(p, shape[1]);
     const Shape top{shape[0], p.num_output(), output_size(shape, 0), output_size(shape, 1)};
+    check_size(*this, top, fmt::format("top \"{}\"", parameter_.top(0)));
     weight_shape_ = {top[1], shape[1] / groups_, window_.kernel[0], window_.kernel[1]};
     bias_ = p.bias_term();
     add_parameter(*this, weight_shape_, p.weight_filler(), seed);
@@ -98,17 +99,20 @@ class Convolution : public Layer {
     }
   }
 
-  // NAME, given once or for height and width, or NAME_h and NAME_w.
+  // NAME, given once or for height and width, or NAME_h and NAME_w; what is not given is absent.
   template <typename Repeated>
   std::vector<std::int64_t> pair(const Repeated& both, bool has_h, std::int64_t h, bool has_w,
                                  std::int64_t w, std::int64_t absent, const char* what) const {
-    if (both.size() > 2 || (both.size() > 0 && (has_h || has_w)) || has_h != has_w) {
+    if (both.size() > 2 || (both.size() > 0 && (has_h || has_w))) {
       fail("layer \"{}\": give {} once, or twice for height and width, or {}_h and {}_w", name(),
            what, what, what);
     }
-    if (has_h) return {h, w};
-    if (both.size() == 0) return {absent, absent};
-    return {both.Get(0), both.Get(both.size() - 1)};
+    std::vector<std::int64_t> pair{absent, absent};
+    if (has_h) pair[0] = h;
+    if (has_w) pair[1] = w;
+    if (both.size() > 0) pair = {both.Get(0), both.Get(both.size() - 1)};
+    for (const std::int64_t number : pair) check_number(*this, number, what);
+    return pair;
   }
 
   void check_channels(const caffe::ConvolutionParameter& p, std::int64_t channels) {

@@ -16,7 +16,8 @@ using Shape = std::vector<std::int64_t>;
 std::unique_ptr<Layer> make_convolution(const caffe::LayerParameter&);
 std::unique_ptr<Layer> make_inner_product(const caffe::LayerParameter&);
 std::unique_ptr<Layer> make_pooling(const caffe::LayerParameter&);
-std::unique_ptr<Layer> make_activation(const caffe::LayerParameter&);  // ReLU, Sigmoid, TanH
+std::unique_ptr<Layer> make_activation(
+    const caffe::LayerParameter&);  // ReLU, Sigmoid, TanH, Swish, Clip
 std::unique_ptr<Layer> make_lrn(const caffe::LayerParameter&);
 std::unique_ptr<Layer> make_dropout(const caffe::LayerParameter&);
 std::unique_ptr<Layer> make_concat(const caffe::LayerParameter&);
@@ -30,7 +31,13 @@ std::unique_ptr<Layer> make_batch_norm(const caffe::LayerParameter&);
 std::unique_ptr<Layer> make_scale(const caffe::LayerParameter&);
 
 std::string shape_text(const Shape& shape);  // "64 x 20 x 12 x 12"
+// Of the sizes [first, last); the greatest number where it does not fit.
 std::int64_t product(const Shape& shape, std::size_t first, std::size_t last);
+
+// Throws Error for a number of the layer, or for a count of values, beyond 2^31 - 1: Caffe has
+// both in int. Sizes that were checked can be added and multiplied in pairs without overflow.
+void check_number(const Layer& layer, std::int64_t number, const char* what);
+void check_size(const Layer& layer, const Shape& shape, const std::string& what);
 
 // Throws Error unless the layer has so many bottoms and tops (max -1: any number).
 void check_counts(const Layer& layer, const Layer::Values& bottoms, int min_bottoms,

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <limits>
 #include <map>
 
 #include "inure/base/error.hpp"
@@ -11,12 +12,16 @@
 namespace inure {
 namespace {
 
+constexpr std::int64_t kMostValues = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t kCaffesMost = std::numeric_limits<std::int32_t>::max();
+
 using Maker = std::unique_ptr<Layer> (*)(const caffe::LayerParameter&);
 
 const std::map<std::string, Maker>& makers() {
   static const std::map<std::string, Maker> table = {
       {"Accuracy", make_accuracy},
       {"BatchNorm", make_batch_norm},
+      {"Clip", make_activation},
       {"Concat", make_concat},
       {"Convolution", make_convolution},
       {"ConvolutionFloat", make_convolution},  // the origin's 8-bit layers: plain ones on the host
@@ -28,6 +33,7 @@ const std::map<std::string, Maker>& makers() {
       {"InnerProductFloat", make_inner_product},
       {"LRN", make_lrn},
       {"Pooling", make_pooling},
+      {"PoolingFloat", make_pooling},
       {"ReLU", make_activation},
       {"Reshape", make_copy},
       {"Scale", make_scale},
@@ -36,6 +42,7 @@ const std::map<std::string, Maker>& makers() {
       {"Softmax", make_softmax},
       {"SoftmaxWithLoss", make_softmax_loss},
       {"Split", make_copy},
+      {"Swish", make_activation},
       {"TanH", make_activation},
   };
   return table;
@@ -66,8 +73,22 @@ std::string shape_text(const Shape& shape) {
 
 std::int64_t product(const Shape& shape, std::size_t first, std::size_t last) {
   std::int64_t result = 1;
-  for (std::size_t i = first; i < last; ++i) result *= shape[i];
+  for (std::size_t i = first; i < last; ++i) {
+    if (__builtin_mul_overflow(result, shape[i], &result)) return kMostValues;
+  }
   return result;
+}
+
+void check_number(const Layer& layer, std::int64_t number, const char* what) {
+  if (number <= kCaffesMost) return;
+  fail("layer \"{}\": {} {} is more than {}, the most that Caffe takes", layer.name(), what, number,
+       kCaffesMost);
+}
+
+void check_size(const Layer& layer, const Shape& shape, const std::string& what) {
+  if (product(shape, 0, shape.size()) <= kCaffesMost) return;
+  fail("layer \"{}\": {} would be {}, more than {} values, the most that Caffe takes", layer.name(),
+       what, shape_text(shape), kCaffesMost);
 }
 
 void check_counts(const Layer& layer, const Layer::Values& bottoms, int min_bottoms,
@@ -96,6 +117,7 @@ void add_parameter(Layer& layer, const Shape& shape, const caffe::FillerParamete
     parameter->lr_mult = spec.lr_mult();
     parameter->decay_mult = spec.decay_mult();
   }
+  check_size(layer, shape, fmt::format("parameter {}", index));
   parameter->data = at::empty(shape, at::kFloat);
   fill(parameter->data, filler, seed, layer.name(), index);
   parameter->gradient = at::zeros(shape, at::kFloat);

@@ -14,8 +14,8 @@ class Scale : public Layer {
     const auto& p = parameter_.scale_param();
     const Shape& shape = bottoms[0]->shape;
     const int first = p.num_axes() == 0 ? 0 : canonical_axis(*this, p.axis(), shape, "axis");
-    const auto axes = static_cast<int>(shape.size());
-    const int last = p.num_axes() < 0 ? axes : first + p.num_axes();
+    const auto axes = static_cast<std::int64_t>(shape.size());
+    const std::int64_t last = p.num_axes() < 0 ? axes : std::int64_t{first} + p.num_axes();
     if (last > axes) {
       fail("layer \"{}\": axis {} and num_axes {} are outside the bottom's shape {}", name(),
            p.axis(), p.num_axes(), shape_text(shape));

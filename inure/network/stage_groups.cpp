@@ -17,10 +17,6 @@ Readers readers_of(const Network& network) {
   return readers;
 }
 
-int pooled_ceil(int size, int window, int stride) {
-  return (size - window + stride - 1) / stride + 1;
-}
-
 // Builds one group at a time.
 class Finder {
  public:
@@ -83,30 +79,32 @@ class Finder {
   std::optional<std::string> read_convolution(std::size_t i, StageSpec& s) const {
     const auto& p = layer(i).parameter().convolution_param();
     const auto& in = nodes_[i].bottoms[0]->shape;
-    const auto& weights = layer(i).parameters[0]->data;
     const auto& out = nodes_[i].tops[0]->shape;
     if (nodes_[i].bottoms.size() != 1) return "it has several bottoms";
     for (const std::uint32_t d : p.dilation()) {
       if (d != 1) return fmt::format("its dilation is {}; accelerators have 1", d);
     }
-    const auto kernel_h = weights.size(2), kernel_w = weights.size(3);
-    if (kernel_h != kernel_w) {
-      return fmt::format("its kernel is {}x{}; accelerators have square ones", kernel_h, kernel_w);
-    }
-    const auto one = [](const auto& both, bool has_hw, std::uint32_t h, std::uint32_t w,
-                        std::uint32_t absent) -> std::optional<int> {
-      if (has_hw) return h == w ? std::optional<int>(h) : std::nullopt;
-      if (both.size() == 0) return absent;
-      return both.Get(0) == both.Get(both.size() - 1) ? std::optional<int>(both.Get(0))
-                                                      : std::nullopt;
+    const auto both = [](const auto& given, bool has_h, int h, bool has_w, int w, int absent) {
+      std::pair<int, int> pair(has_h ? h : absent, has_w ? w : absent);
+      if (given.size() > 0) pair = {given.Get(0), given.Get(given.size() - 1)};
+      return pair;
     };
-    const auto stride = one(p.stride(), p.has_stride_h(), p.stride_h(), p.stride_w(), 1);
-    const auto pad = one(p.pad(), p.has_pad_h(), p.pad_h(), p.pad_w(), 0);
-    if (!stride || !pad) return "its stride or padding differs between height and width";
+    const auto kernel =
+        both(p.kernel_size(), p.has_kernel_h(), p.kernel_h(), p.has_kernel_w(), p.kernel_w(), 0);
+    const auto stride =
+        both(p.stride(), p.has_stride_h(), p.stride_h(), p.has_stride_w(), p.stride_w(), 1);
+    const auto pad = both(p.pad(), p.has_pad_h(), p.pad_h(), p.has_pad_w(), p.pad_w(), 0);
+    if (kernel.first != kernel.second) {
+      return fmt::format("its kernel is {}x{}; accelerators have square ones", kernel.first,
+                         kernel.second);
+    }
+    if (stride.first != stride.second || pad.first != pad.second) {
+      return "its stride or padding differs between height and width";
+    }
     s.in_channels = static_cast<int>(in[1]);
     s.in_height = static_cast<int>(in[2]), s.in_width = static_cast<int>(in[3]);
     s.out_channels = static_cast<int>(out[1]);
-    s.kernel = static_cast<int>(kernel_h), s.stride = *stride, s.pad = *pad;
+    s.kernel = kernel.first, s.stride = stride.first, s.pad = pad.first;
     s.groups = static_cast<int>(p.group());
     return std::nullopt;
   }
@@ -138,14 +136,13 @@ class Finder {
     if (has_window) return "its window is given for height and width apart";
     if (p.pad() != 0) return fmt::format("its padding is {}; accelerators have 0", p.pad());
     const MaxPooling pool{static_cast<int>(p.kernel_size()), static_cast<int>(p.stride())};
-    for (const std::int64_t size : {in[2], in[3]}) {
-      const int map = static_cast<int>(size);
-      if (map < pool.size ||
-          pooled_ceil(map, pool.size, pool.stride) != (map - pool.size) / pool.stride + 1) {
+    for (const std::size_t axis : {2, 3}) {
+      if (in[axis] < pool.size) return "its window is larger than the map";
+      if ((in[axis] - pool.size) / pool.stride + 1 != out[axis]) {
         return fmt::format(
             "Caffe pools {} to {} values (ceil mode), an accelerator drops the last window (floor "
             "mode)",
-            map, out[2]);
+            in[axis], out[axis]);
       }
     }
     s.pool = pool;

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <iostream>
 #include <map>
-#include <set>
 
 #include "inure/base/error.hpp"
 #include "inure/caffe/files.hpp"
@@ -50,43 +49,6 @@ std::map<std::string, std::string> refused_in(const std::string& folder, int& fi
   return refused;
 }
 
-// These pool with ceil_mode, a field of a fork of Caffe.
-const std::set<std::string> kCeilMode = {
-    "soeaver/cls/air/deploy_air101.prototxt",
-    "soeaver/cls/air/deploy_air14-1x16d.prototxt",
-    "soeaver/cls/air/deploy_air14-1x8d.prototxt",
-    "soeaver/cls/air/deploy_air152.prototxt",
-    "soeaver/cls/air/deploy_air26-1x16d.prototxt",
-    "soeaver/cls/air/deploy_air26-1x32d.prototxt",
-    "soeaver/cls/air/deploy_air50-1x16d.prototxt",
-    "soeaver/cls/air/deploy_air50-1x32d.prototxt",
-    "soeaver/cls/air/deploy_airx101-32x4d.prototxt",
-    "soeaver/cls/air/deploy_airx50-24x4d.prototxt",
-    "soeaver/cls/densenet/deploy_densenet121.prototxt",
-    "soeaver/cls/densenet/deploy_densenet201.prototxt",
-    "soeaver/cls/dpn/deploy_dpn107-extra.prototxt",
-    "soeaver/cls/dpn/deploy_dpn131.prototxt",
-    "soeaver/cls/dpn/deploy_dpn68-extra.prototxt",
-    "soeaver/cls/dpn/deploy_dpn92.prototxt",
-    "soeaver/cls/dpn/deploy_dpn98.prototxt",
-    "soeaver/cls/resnet/deploy_resnet10-1x32d.prototxt",
-    "soeaver/cls/resnet/deploy_resnet10-1x48d.prototxt",
-    "soeaver/cls/resnet/deploy_resnet10-1x64d.prototxt",
-    "soeaver/cls/resnet/deploy_resnet10-1x96d.prototxt",
-    "soeaver/cls/resnet/deploy_resnet18-1x128d.prototxt",
-    "soeaver/cls/resnet/deploy_resnet18-1x16d.prototxt",
-    "soeaver/cls/resnet/deploy_resnet18-1x32d.prototxt",
-    "soeaver/cls/resnet/deploy_resnet18-1x48d.prototxt",
-    "soeaver/cls/resnet/deploy_resnet18-1x64d.prototxt",
-    "soeaver/cls/resnet/deploy_resnet18-1x96d.prototxt",
-    "soeaver/cls/resnet/deploy_resnet18-priv.prototxt",
-    "soeaver/cls/resnext/deploy_resnext101-32x4d.prototxt",
-    "soeaver/cls/resnext/deploy_resnext101-64x4d.prototxt",
-    "soeaver/cls/resnext/deploy_resnext26-32x4d-priv.prototxt",
-    "soeaver/cls/resnext/deploy_resnext50-32x4d.prototxt",
-    "soeaver/cls/wider-resnet/deploy_wrn50-2.prototxt",
-};
-
 // This has a layer type of a fork.
 const std::string kDepthwise = "soeaver/cls/inception/deploy_xception-dw.prototxt";
 
@@ -94,22 +56,15 @@ TEST(Zoo, ForksAreRefusedAndAllOthersRead) {
   if (!fs::exists(kShared)) GTEST_SKIP() << "no shared data at " << kShared;
   int files = 0;
   const auto refused = refused_in("prototxt_zoo", files);
-  std::set<std::string> ceil_mode;
   for (const auto& [name, reason] : refused) {
-    if (name == kDepthwise) {
-      EXPECT_NE(reason.find("has type 'ConvolutionDepthwise', which Caffe does not have"),
-                reason.npos)
-          << reason;
-    } else {
-      EXPECT_NE(reason.find("has no field named \"ceil_mode\""), reason.npos) << reason;
-      ceil_mode.insert(name);
-    }
+    EXPECT_EQ(name, kDepthwise) << reason;
+    EXPECT_NE(reason.find("has type 'ConvolutionDepthwise', which Caffe does not have"),
+              reason.npos)
+        << reason;
   }
   EXPECT_TRUE(refused.contains(kDepthwise));
-  EXPECT_EQ(ceil_mode, kCeilMode);
   std::cout << "prototxt_zoo: " << files << " files, " << refused.size()
-            << " of forks refused: " << ceil_mode.size()
-            << " for ceil_mode, 1 for ConvolutionDepthwise\n";
+            << " refused, for a layer type of a fork\n";
 }
 
 TEST(Zoo, ModelsBesideTheirWeightsAreRead) {

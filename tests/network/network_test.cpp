@@ -54,7 +54,25 @@ TEST(Network, RefusesBrokenNetworksWithTheReason) {
        "4 kernel_size: 3 } }",
        "convolution needs a bottom N x C x H x W, but \"y\" is 2"},
       {"layer { name: 'a' type: 'Pooling' bottom: 'x' top: 'a' pooling_param { kernel_size: 8 } }",
-       "kernel 8 is larger than the padded map"},
+       "kernel 8 is larger than the padded map, 6 x 6, by a stride of 1 or more"},
+      {"layer { name: 'a' type: 'Pooling' bottom: 'x' top: 'a' pooling_param { kernel_size: 1 "
+       "stride: 4 } }",
+       "layer \"a\": the last of the 3 x 3 windows lies wholly outside the map, 6 x 6, and has no "
+       "maximum; round down with round_mode: FLOOR"},
+      {"layer { name: 'a' type: 'Pooling' bottom: 'x' top: 'a' pooling_param { kernel_size: 2 "
+       "kernel_h: 2 kernel_w: 2 } }",
+       "give kernel_size, or both kernel_h and kernel_w"},
+      {"layer { name: 'a' type: 'Pooling' bottom: 'x' top: 'a' pooling_param { kernel_size: 2 "
+       "pad: 1 pad_w: 1 } }",
+       "give stride once or stride_h and stride_w, and pad likewise"},
+      {"layer { name: 'a' type: 'Pooling' bottom: 'x' top: 'a' pooling_param { global_pooling: "
+       "true stride: 2 } }",
+       "global_pooling takes the whole map; leave out pad and stride"},
+      {"layer { name: 'a' type: 'Pooling' bottom: 'x' top: 'a' pooling_param { kernel_size: 2 "
+       "round_mode: CEIL ceil_mode: false } }",
+       "round_mode and ceil_mode contradict each other"},
+      {"layer { name: 'a' type: 'Clip' bottom: 'x' top: 'a' clip_param { min: 1 } }",
+       "clip_param needs a min and a max"},
       {"layer { name: 'a' type: 'Pooling' bottom: 'x' top: 'a' pooling_param { kernel_size: 2 pad: "
        "2 } }",
        "pad 2 must be smaller than kernel 2"},
