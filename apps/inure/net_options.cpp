@@ -63,6 +63,7 @@ OpenNet open_net(const NetOptions& options, caffe::Phase phase, std::uint64_t se
   OpenNet open;
   open.feed = std::make_unique<Feed>(phase, seed, options.synthetic_data());
   open.network = std::make_unique<Network>(net, phase, seed, open.feed->opener());
+  for (const std::string& note : open.network->notes()) fmt::print("Note: {}\n", note);
   if (options.weights.empty()) {
     fmt::print("Note: no --weights: the network has the random weights of its fillers\n");
   }

@@ -185,13 +185,11 @@ NetParameter read_model(const std::filesystem::path& path) {
   if (model.layer_size() + model.layers_size() == 0) {
     fail("{}: has no layers: it is not a caffemodel", file);
   }
-  // The inputs play no role in a file of weights, and old files have them without shapes.
-  model.clear_input();
-  model.clear_input_dim();
-  model.clear_input_shape();
-  upgrade_net(model, file);
+  upgrade_weights(model);
   for (auto& layer : *model.mutable_layer()) {
-    if (layer.type().empty()) fail("{}: has a layer without type: it is not a caffemodel", file);
+    if (layer.type().empty() && layer.name().empty()) {
+      fail("{}: has a layer without name and type: it is not a caffemodel", file);
+    }
     for (int i = 0; i < layer.blobs_size(); ++i) {
       check_blob(*layer.mutable_blobs(i),
                  fmt::format("{}: layer '{}', blob {}", file, layer.name(), i));

@@ -111,12 +111,18 @@ LayerParameter upgrade_v1_layer(const V1LayerParameter& old) {
   return layer;
 }
 
-// `input: "data" input_dim: 1 ...` in front of the layers.
+void clear_inputs(NetParameter& net) {
+  net.clear_input();
+  net.clear_input_shape();
+  net.clear_input_dim();
+}
+
+// `input: "data" input_dim: 1 ...` in front of the layers. As in Caffe input_shape goes before
+// input_dim, and inputs without either are left-overs that mean nothing.
 void upgrade_inputs(NetParameter& net, const std::string& file) {
-  if (net.input_size() == 0 && net.input_dim_size() == 0 && net.input_shape_size() == 0) return;
   const bool by_shape = net.input_shape_size() > 0;
-  if (by_shape && net.input_dim_size() > 0) {
-    fail("{}: has both input_shape and input_dim; one of them is right", file);
+  if (net.input_size() == 0 || (!by_shape && net.input_dim_size() == 0)) {
+    return clear_inputs(net);
   }
   if (by_shape ? net.input_shape_size() != net.input_size()
                : net.input_dim_size() != 4 * net.input_size()) {
@@ -134,15 +140,13 @@ void upgrade_inputs(NetParameter& net, const std::string& file) {
     if (by_shape) shape = net.input_shape(i);
     for (int d = 0; d < 4 && !by_shape; ++d) shape.add_dim(net.input_dim(4 * i + d));
   }
-  net.clear_input();
-  net.clear_input_shape();
-  net.clear_input_dim();
+  clear_inputs(net);
   auto& layers = *net.mutable_layer();
   *layers.Add() = layer;
   std::rotate(layers.begin(), layers.end() - 1, layers.end());
 }
 
-// Caffe does so for V1 layers and ignores these fields in later files; here they always count.
+// For V1 layers; in later files Caffe ignores these fields.
 template <typename Param>
 void move_transform(Param& param, TransformationParameter& transform) {
   if (param.has_scale()) transform.set_scale(param.scale());
@@ -187,12 +191,25 @@ void upgrade_v1_layers(NetParameter& net, const std::string& file) {
   net.clear_layers();
 }
 
+void upgrade_weights(NetParameter& model) {
+  for (auto& old : *model.mutable_layers()) {
+    LayerParameter& layer = *model.add_layer();
+    layer.set_name(old.has_layer() ? old.layer().name() : old.name());
+    layer.set_type(layer_type(old.type()));
+    layer.mutable_blobs()->Swap(old.has_layer() ? old.mutable_layer()->mutable_blobs()
+                                                : old.mutable_blobs());
+  }
+  model.clear_layers();
+  clear_inputs(model);
+}
+
 void upgrade_net(NetParameter& net, const std::string& file) {
+  const bool is_old = net.layers_size() > 0;
   upgrade_v0_layers(net, file);
   upgrade_v1_layers(net, file);
   upgrade_inputs(net, file);
   for (auto& layer : *net.mutable_layer()) {
-    upgrade_transform(layer);
+    if (is_old) upgrade_transform(layer);
     // It was needed to freeze the running averages; they are not learned any more.
     if (layer.type() == "BatchNorm" && layer.param_size() == 3) layer.clear_param();
   }

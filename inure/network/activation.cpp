@@ -65,8 +65,11 @@ class Activation : public Layer {
   // (A positive top has a positive bottom while the slope is not negative.)
   void backward(const Values& tops, const Values& bottoms, const PassContext&) override {
     if (!bottoms[0]->needs_gradient) return;
-    const bool by_bottom =
-        kind_ == Kind::kRelu ? slope_ < 0 : kind_ == Kind::kSwish || kind_ == Kind::kClip;
+    // In place Caffe's Clip finds no value outside its range any more: all gradients pass.
+    const bool in_place = bottoms[0]->name == tops[0]->name;
+    const bool by_bottom = kind_ == Kind::kRelu   ? slope_ < 0
+                           : kind_ == Kind::kClip ? !in_place
+                                                  : kind_ == Kind::kSwish;
     const float* values = by_bottom ? bottoms[0]->floats() : tops[0]->floats();
     const float* dy = tops[0]->gradient.data_ptr<float>();
     at::Tensor gradient = bottoms[0]->fresh_gradient();

@@ -11,8 +11,9 @@ namespace {
 
 // In Caffe these work when a top has its bottom's name; others would destroy what they still read.
 bool may_work_in_place(const std::string& type) {
-  static const std::set<std::string> types = {"BatchNorm", "Dropout", "Eltwise", "Flatten", "ReLU",
-                                              "Reshape",   "Scale",   "Sigmoid", "Softmax", "TanH"};
+  static const std::set<std::string> types = {"BatchNorm", "Clip",    "Dropout", "Eltwise",
+                                              "Flatten",   "ReLU",    "Reshape", "Scale",
+                                              "Sigmoid",   "Softmax", "Swish",   "TanH"};
   return types.count(type) > 0;
 }
 
@@ -27,6 +28,8 @@ bool learns(const Layer& layer) {
                      [](const auto& parameter) { return parameter->lr_mult != 0; });
 }
 
+bool is_loss(const std::string& type) { return type == "SoftmaxWithLoss"; }
+
 }  // namespace
 
 bool is_data_type(const std::string& type) {
@@ -35,19 +38,27 @@ bool is_data_type(const std::string& type) {
   return types.count(type) > 0;
 }
 
-void Builder::check_name(const caffe::LayerParameter& layer) {
-  const auto [found, is_new] = layer_names.emplace(layer.name(), layer.type());
-  if (is_new || layer.name().empty()) return;
-  fail(
-      "layer \"{}\": there are two layers of this name ({} and {}); their weights could not be "
-      "told "
-      "apart",
-      layer.name(), found->second, layer.type());
+void Builder::check_name(const Layer& layer) {
+  std::string& with_weights = namesakes[layer.name()].with_weights;
+  if (layer.parameters.empty()) return;
+  if (!with_weights.empty() && layer.name().empty()) {
+    fail(
+        "layer \"\": two layers with weights ({} and {}) have no name; give each a name: weights "
+        "are saved and loaded by it",
+        with_weights, layer.type());
+  }
+  if (!with_weights.empty()) {
+    fail(
+        "layer \"{}\": there are two layers of this name with weights ({} and {}); give one "
+        "another name: weights are saved and loaded by it",
+        layer.name(), with_weights, layer.type());
+  }
+  with_weights = layer.type();
 }
 
 void Builder::add_data_layer(const caffe::LayerParameter& layer,
                              const Network::InputShapes& input_shapes) {
-  check_name(layer);
+  ++namesakes[layer.name()].count;
   if (layer.bottom_size() > 0) {
     fail("layer \"{}\": a {} layer has no bottoms, but this one reads \"{}\"", layer.name(),
          layer.type(), layer.bottom(0));
@@ -64,6 +75,7 @@ void Builder::add_data_layer(const caffe::LayerParameter& layer,
              layer.name(), layer.top(t), shape_text(shapes[t]));
       }
     }
+    check_size(layer.name(), shapes[t], fmt::format("top \"{}\"", layer.top(t)));
     add_top(layer, t, shapes[t])->needs_gradient = force_backward;
   }
   data_layers.push_back(layer);
@@ -74,6 +86,14 @@ Layer::Values Builder::find_bottoms(const caffe::LayerParameter& layer) const {
   for (const std::string& name : layer.bottom()) {
     const auto found = versions.find(name);
     if (found == versions.end()) {
+      const auto left = left_out.find(name);
+      if (left != left_out.end()) {
+        fail(
+            "layer \"{}\": bottom \"{}\" is made by layer \"{}\", which its include or exclude "
+            "rules "
+            "leave out for this phase, level and stages",
+            layer.name(), name, left->second);
+      }
       fail("layer \"{}\": unknown bottom \"{}\"; blobs so far: {}", layer.name(), name,
            names_of(versions));
     }
@@ -85,6 +105,8 @@ Layer::Values Builder::find_bottoms(const caffe::LayerParameter& layer) const {
 Value* Builder::add_top(const caffe::LayerParameter& layer, int top,
                         const std::vector<std::int64_t>& shape) {
   const std::string& name = layer.top(top);
+  values.push_back(std::make_unique<Value>(name, shape));
+  if (name.empty()) return values.back().get();
   std::vector<Value*>& own = versions[name];
   if (!own.empty()) {
     const bool in_place = top < layer.bottom_size() && layer.bottom(top) == name;
@@ -97,15 +119,17 @@ Value* Builder::add_top(const caffe::LayerParameter& layer, int top,
            layer.name(), layer.type(), name);
     }
   }
-  values.push_back(std::make_unique<Value>(name, shape));
   own.push_back(values.back().get());
   return own.back();
 }
 
-void Builder::add_layer(const caffe::LayerParameter& parameter) {
-  check_name(parameter);
+void Builder::add_layer(caffe::LayerParameter parameter) {
   Network::Node node;
+  // Caffe's AutoTopBlobs. Such a top has no name, for no layer can read it.
+  if (is_loss(parameter.type()) && parameter.top_size() == 0) parameter.add_top("");
   node.layer = make_layer(parameter);
+  node.layer->forced_backward = force_backward;
+  node.layer->namesakes_before = namesakes[parameter.name()].count++;
   node.bottoms = find_bottoms(parameter);
   const int flags = parameter.propagate_down_size();
   if (flags != 0 && flags != parameter.bottom_size()) {
@@ -117,16 +141,18 @@ void Builder::add_layer(const caffe::LayerParameter& parameter) {
   if (specs > count) {
     fail("layer \"{}\": has {} param, but {} parameters", parameter.name(), specs, count);
   }
+  check_name(*node.layer);
   share_by_name(*node.layer);
   node.loss_weights = loss_weights(parameter);
   bool below = force_backward;
   for (int b = 0; b < parameter.bottom_size(); ++b) {
-    const bool cut = flags > 0 && !parameter.propagate_down(b);
+    const bool cut = flags > 0 && !parameter.propagate_down(b) && !force_backward;
     if (flags > 0 && parameter.propagate_down(b)) node.bottoms[b]->needs_gradient = true;
     below = below || (node.bottoms[b]->needs_gradient && !cut);
   }
   node.needs_backward = below || learns(*node.layer);
   for (int t = 0; t < parameter.top_size(); ++t) {
+    check_size(parameter.name(), shapes.at(t), fmt::format("top \"{}\"", parameter.top(t)));
     node.tops.push_back(add_top(parameter, t, shapes.at(t)));
     node.tops.back()->needs_gradient = node.needs_backward;
   }
@@ -138,7 +164,8 @@ void Builder::share_by_name(Layer& layer) {
     const caffe::ParamSpec& spec = layer.parameter().param(i);
     if (spec.name().empty()) continue;
     std::shared_ptr<Parameter>& own = layer.parameters[i];
-    const auto [found, is_new] = shared.emplace(spec.name(), Shared{own, layer.name()});
+    const auto [found, is_new] = shared.emplace(
+        spec.name(), Shared{own, layer.name(), spec.has_lr_mult(), spec.has_decay_mult()});
     if (is_new) continue;
     Parameter& first = *found->second.parameter;
     const bool permissive = spec.share_mode() == caffe::ParamSpec::PERMISSIVE;
@@ -149,21 +176,35 @@ void Builder::share_by_name(Layer& layer) {
            layer.name(), spec.name(), found->second.layer, shape_text(own->data.sizes().vec()),
            shape_text(first.data.sizes().vec()));
     }
-    if ((spec.has_lr_mult() && own->lr_mult != first.lr_mult) ||
-        (spec.has_decay_mult() && own->decay_mult != first.decay_mult)) {
-      fail(
-          "layer \"{}\": param \"{}\" has other multipliers than in layer \"{}\", with which it is "
-          "shared; give the same",
-          layer.name(), spec.name(), found->second.layer);
-    }
+    share_multipliers(layer, spec, found->second);
     own = found->second.parameter;
   }
+}
+
+// Who gives a multiplier decides for all sharers; Caffe refuses two that differ.
+void Builder::share_multipliers(const Layer& layer, const caffe::ParamSpec& spec,
+                                Shared& first) const {
+  const auto share = [&](bool given, float own, bool& has, float& theirs, const char* what) {
+    if (!given) return;
+    if (has && own != theirs) {
+      fail(
+          "layer \"{}\": param \"{}\" has {} {}, but {} in layer \"{}\", with which it is shared; "
+          "give it once, or the same",
+          layer.name(), spec.name(), what, own, theirs, first.layer);
+    }
+    has = true;
+    theirs = own;
+  };
+  Parameter& parameter = *first.parameter;
+  share(spec.has_lr_mult(), spec.lr_mult(), first.has_lr_mult, parameter.lr_mult, "lr_mult");
+  share(spec.has_decay_mult(), spec.decay_mult(), first.has_decay_mult, parameter.decay_mult,
+        "decay_mult");
 }
 
 std::vector<float> Builder::loss_weights(const caffe::LayerParameter& layer) const {
   std::vector<float> weights(layer.top_size(), 0.0f);
   if (layer.loss_weight_size() == 0) {
-    if (layer.type() == "SoftmaxWithLoss") weights[0] = 1;
+    if (is_loss(layer.type())) weights[0] = 1;
     return weights;
   }
   if (layer.loss_weight_size() != layer.top_size()) {
@@ -185,7 +226,7 @@ void Builder::mark_backward() {
         node->layer->type() != "Accuracy" && node->layer->type() != "Silence";
     node->needs_backward = node->needs_backward && contributes && differentiable;
     if (!node->needs_backward) continue;
-    const bool labelled = node->layer->type() == "SoftmaxWithLoss";
+    const bool labelled = is_loss(node->layer->type());
     for (std::size_t b = 0; b < (labelled ? 1 : node->bottoms.size()); ++b) {
       under_loss.insert(node->bottoms[b]);
     }

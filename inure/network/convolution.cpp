@@ -46,7 +46,7 @@ class Convolution : public Layer {
     read_window(p);
     check_channels(p, shape[1]);
     const Shape top{shape[0], p.num_output(), output_size(shape, 0), output_size(shape, 1)};
-    check_size(*this, top, fmt::format("top \"{}\"", parameter_.top(0)));
+    check_size(name(), top, fmt::format("top \"{}\"", parameter_.top(0)));
     weight_shape_ = {top[1], shape[1] / groups_, window_.kernel[0], window_.kernel[1]};
     bias_ = p.bias_term();
     add_parameter(*this, weight_shape_, p.weight_filler(), seed);
@@ -146,8 +146,8 @@ class Convolution : public Layer {
 
   void backward(Value& top, Value& bottom) {
     const bool for_bottom = bottom.needs_gradient;
-    const bool for_weights = parameters[0]->lr_mult != 0;
-    const bool for_bias = bias_ && parameters[1]->lr_mult != 0;
+    const bool for_weights = wants_gradient(0);
+    const bool for_bias = bias_ && wants_gradient(1);
     const at::Tensor x = bottom.data(), dy = top.gradient;
     const at::Tensor dx = for_bottom ? bottom.fresh_gradient() : at::Tensor();
     const at::Tensor weights = parameters[0]->data.view(weight_shape_);

@@ -10,7 +10,7 @@ namespace inure {
 namespace {
 
 // Keeps a value with probability 1 - ratio and scales it by 1 / (1 - ratio). The mask is a function
-// of (seed, layer's name, iteration, place): backward computes it again.
+// of (seed, layer, iteration, place): backward computes it again.
 class Dropout : public Layer {
  public:
   using Layer::Layer;
@@ -18,9 +18,10 @@ class Dropout : public Layer {
   std::vector<Shape> set_up(const Values& bottoms, std::uint64_t) override {
     check_counts(*this, bottoms, 1, 1, 1, 1);
     ratio_ = parameter_.dropout_param().dropout_ratio();
-    if (!(ratio_ > 0 && ratio_ < 1)) {
-      fail("layer \"{}\": dropout_ratio {} must lie between 0 and 1", name(), ratio_);
+    if (!(ratio_ >= 0 && ratio_ < 1)) {
+      fail("layer \"{}\": dropout_ratio {} must be at least 0 and below 1", name(), ratio_);
     }
+    key_ = name_key(namesakes_before ? fmt::format("{}\n{}", name(), namesakes_before) : name());
     return {bottoms[0]->shape};
   }
 
@@ -46,7 +47,7 @@ class Dropout : public Layer {
       }
       for (std::int64_t i = begin; i < end; i += 4) {
         const PhiloxBlock block =
-            philox({static_cast<std::uint32_t>(RandomPurpose::kDropout), name_key_,
+            philox({static_cast<std::uint32_t>(RandomPurpose::kDropout), key_,
                     static_cast<std::uint32_t>(pass.iteration), static_cast<std::uint32_t>(i / 4)},
                    key);
         for (std::int64_t j = i; j < std::min(i + 4, end); ++j) {
@@ -56,7 +57,7 @@ class Dropout : public Layer {
     });
   }
 
-  std::uint32_t name_key_ = name_key(name());
+  std::uint32_t key_ = 0;
   float ratio_ = 0.5f;
 };
 

@@ -14,10 +14,10 @@ class Eltwise : public Layer {
     check_counts(*this, bottoms, 2, -1, 1, 1);
     const auto& p = parameter_.eltwise_param();
     const auto count = static_cast<int>(bottoms.size());
-    if (p.coeff_size() != 0 && (p.coeff_size() != count || p.operation() != kSum)) {
-      fail(
-          "layer \"{}\": {} coeff for {} bottoms: SUM takes one for each bottom, PROD and MAX none",
-          name(), p.coeff_size(), count);
+    const bool takes_coefficients = p.operation() != caffe::EltwiseParameter::PROD;
+    if (p.coeff_size() != 0 && (p.coeff_size() != count || !takes_coefficients)) {
+      fail("layer \"{}\": {} coeff for {} bottoms: SUM takes one for each bottom, PROD none",
+           name(), p.coeff_size(), count);
     }
     for (const Value* bottom : bottoms) {
       if (bottom->shape != bottoms[0]->shape) {
@@ -27,7 +27,10 @@ class Eltwise : public Layer {
       }
     }
     coefficients_.assign(count, 1.0f);
-    std::copy(p.coeff().begin(), p.coeff().end(), coefficients_.begin());
+    // As in Caffe MAX ignores its coefficients.
+    if (p.operation() == kSum) {
+      std::copy(p.coeff().begin(), p.coeff().end(), coefficients_.begin());
+    }
     return {bottoms[0]->shape};
   }
 
@@ -77,7 +80,12 @@ class Eltwise : public Layer {
     }
   }
 
-  // PROD: times the other bottoms (exact for zeros too). MAX: to the first of the greatest.
+  // Of equal bottoms Caffe's maximum takes the second before the first, then the others in order.
+  static bool goes_before(std::size_t b, std::size_t own) {
+    return own == 0 ? b == 1 : b < own && own + b != 1;
+  }
+
+  // PROD: times the other bottoms (exact for zeros too). MAX: to one of the greatest.
   void backward(Operation operation, const Values& bottoms, std::size_t own, const float* dy,
                 float* dx) const {
     std::vector<const float*> x;
@@ -86,8 +94,9 @@ class Eltwise : public Layer {
       for (std::int64_t i = begin; i < end; ++i) dx[i] = coefficients_[own] * dy[i];
       for (std::size_t b = 0; operation != kSum && b < x.size(); ++b) {
         if (b == own) continue;
+        const bool first = goes_before(b, own);
         for (std::int64_t i = begin; i < end; ++i) {
-          const bool beaten = b < own ? x[b][i] >= x[own][i] : x[b][i] > x[own][i];
+          const bool beaten = first ? x[b][i] >= x[own][i] : x[b][i] > x[own][i];
           dx[i] *= operation == caffe::EltwiseParameter::PROD ? x[b][i] : beaten ? 0.0f : 1.0f;
         }
       }

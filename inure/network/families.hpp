@@ -37,7 +37,7 @@ std::int64_t product(const Shape& shape, std::size_t first, std::size_t last);
 // Throws Error for a number of the layer, or for a count of values, beyond 2^31 - 1: Caffe has
 // both in int. Sizes that were checked can be added and multiplied in pairs without overflow.
 void check_number(const Layer& layer, std::int64_t number, const char* what);
-void check_size(const Layer& layer, const Shape& shape, const std::string& what);
+void check_size(const std::string& layer, const Shape& shape, const std::string& what);
 
 // Throws Error unless the layer has so many bottoms and tops (max -1: any number).
 void check_counts(const Layer& layer, const Layer::Values& bottoms, int min_bottoms,

@@ -57,7 +57,7 @@ class InnerProduct : public Layer {
 
   void backward(const Values& tops, const Values& bottoms, const PassContext&) override {
     const at::Tensor dy = tops[0]->gradient.view({rows_, outputs_});
-    if (parameters[0]->lr_mult != 0) {
+    if (wants_gradient(0)) {
       const at::Tensor x = bottoms[0]->data().view({rows_, inputs_});
       const at::Tensor dw = weights(parameters[0]->gradient);
       for_pieces(outputs_, piece_of(outputs_), [&](std::int64_t begin, std::int64_t end) {
@@ -66,7 +66,7 @@ class InnerProduct : public Layer {
         dw.narrow(0, begin, end - begin).addmm_(dy.narrow(1, begin, end - begin).t(), x);
       });
     }
-    if (bias_ && parameters[1]->lr_mult != 0) parameters[1]->gradient.add_(dy.sum(0));
+    if (bias_ && wants_gradient(1)) parameters[1]->gradient.add_(dy.sum(0));
     if (!bottoms[0]->needs_gradient) return;
     const at::Tensor gradient = bottoms[0]->fresh_gradient();
     const at::Tensor dx = gradient.view({rows_, inputs_});

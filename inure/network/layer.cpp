@@ -85,10 +85,10 @@ void check_number(const Layer& layer, std::int64_t number, const char* what) {
        kCaffesMost);
 }
 
-void check_size(const Layer& layer, const Shape& shape, const std::string& what) {
+void check_size(const std::string& layer, const Shape& shape, const std::string& what) {
   if (product(shape, 0, shape.size()) <= kCaffesMost) return;
-  fail("layer \"{}\": {} would be {}, more than {} values, the most that Caffe takes", layer.name(),
-       what, shape_text(shape), kCaffesMost);
+  fail("layer \"{}\": {} would be {}, more than {} values, the most that Caffe takes", layer, what,
+       shape_text(shape), kCaffesMost);
 }
 
 void check_counts(const Layer& layer, const Layer::Values& bottoms, int min_bottoms,
@@ -117,7 +117,7 @@ void add_parameter(Layer& layer, const Shape& shape, const caffe::FillerParamete
     parameter->lr_mult = spec.lr_mult();
     parameter->decay_mult = spec.decay_mult();
   }
-  check_size(layer, shape, fmt::format("parameter {}", index));
+  check_size(layer.name(), shape, fmt::format("parameter {}", index));
   parameter->data = at::empty(shape, at::kFloat);
   fill(parameter->data, filler, seed, layer.name(), index);
   parameter->gradient = at::zeros(shape, at::kFloat);

@@ -48,15 +48,22 @@ class Layer {
   virtual std::vector<std::vector<std::int64_t>> set_up(const Values& bottoms,
                                                         std::uint64_t seed) = 0;
   virtual void forward(const Values& bottoms, const Values& tops, const PassContext& pass) = 0;
-  // Adds to the bottoms' gradients (where needs_gradient) and to the parameters' (where lr_mult !=
-  // 0).
+  // Adds to the bottoms' gradients (where needs_gradient) and the parameters' (wants_gradient).
   virtual void backward(const Values& tops, const Values& bottoms, const PassContext& pass) = 0;
 
   const caffe::LayerParameter& parameter() const { return parameter_; }
   const std::string& name() const { return parameter_.name(); }
   const std::string& type() const { return parameter_.type(); }
 
+  // Whether backward is to add to parameter i's gradient: Caffe decides so layer by layer, from its
+  // own ParamSpec, whatever a sharer of the parameter says.
+  bool wants_gradient(int i) const {
+    return forced_backward || i >= parameter_.param_size() || parameter_.param(i).lr_mult() != 0;
+  }
+
   std::vector<std::shared_ptr<Parameter>> parameters;
+  bool forced_backward = false;  // of the network's force_backward: for frozen parameters too
+  int namesakes_before = 0;      // layers before it with the same name, which none with weights has
 
  protected:
   caffe::LayerParameter parameter_;

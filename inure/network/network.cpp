@@ -11,6 +11,65 @@
 #include "inure/network/placement.hpp"
 
 namespace inure {
+namespace {
+
+bool has_data_layer(const caffe::NetParameter& net) {
+  return std::any_of(net.layer().begin(), net.layer().end(),
+                     [](const auto& layer) { return is_data_type(layer.type()); });
+}
+
+void check_data_is_left(const caffe::NetParameter& net, const caffe::NetParameter& filtered,
+                        const caffe::NetState& state) {
+  if (!has_data_layer(net) || has_data_layer(filtered)) return;
+  std::vector<std::string> names;
+  for (const auto& layer : net.layer()) {
+    if (is_data_type(layer.type())) names.push_back(layer.name());
+  }
+  fail(
+      "network \"{}\": its include and exclude rules leave no data layer for phase {}, level {}, "
+      "stages [{}]; it has: {}",
+      net.name(), caffe::Phase_Name(state.phase()), state.level(), fmt::join(state.stage(), ", "),
+      fmt::join(names, ", "));
+}
+
+// Top to layer, of the layers that the rules leave out.
+std::map<std::string, std::string> tops_left_out_of(const caffe::NetParameter& net,
+                                                    const caffe::NetParameter& filtered) {
+  std::map<std::string, std::string> tops;
+  for (const auto& layer : net.layer()) {
+    for (const std::string& top : layer.top()) tops.emplace(top, layer.name());
+  }
+  for (const auto& layer : filtered.layer()) {
+    for (const std::string& top : layer.top()) tops.erase(top);
+  }
+  return tops;
+}
+
+// The transform fields of data_param and its like moved to transform_param with Caffe's second
+// format of layers; upgrade_net() moved those of older files.
+template <typename Param>
+void note_ignored_fields(const std::string& layer, const char* name, const Param& param,
+                         std::vector<std::string>& notes) {
+  std::vector<const char*> fields;
+  if (param.has_scale()) fields.push_back("scale");
+  if (param.has_mean_file()) fields.push_back("mean_file");
+  if (param.has_crop_size()) fields.push_back("crop_size");
+  if (param.has_mirror()) fields.push_back("mirror");
+  if (fields.empty()) return;
+  notes.push_back(
+      fmt::format("layer \"{}\": {} of {} has no effect, as in Caffe; in a layer of this format it "
+                  "belongs into "
+                  "transform_param",
+                  layer, fmt::join(fields, ", "), name));
+}
+
+void note_ignored_fields(const caffe::LayerParameter& layer, std::vector<std::string>& notes) {
+  note_ignored_fields(layer.name(), "data_param", layer.data_param(), notes);
+  note_ignored_fields(layer.name(), "image_data_param", layer.image_data_param(), notes);
+  note_ignored_fields(layer.name(), "window_data_param", layer.window_data_param(), notes);
+}
+
+}  // namespace
 
 Network::Network(const caffe::NetParameter& net, caffe::Phase phase, std::uint64_t seed,
                  const InputShapes& input_shapes)
@@ -18,8 +77,10 @@ Network::Network(const caffe::NetParameter& net, caffe::Phase phase, std::uint64
   caffe::NetState state = net.state();
   state.set_phase(phase);
   const caffe::NetParameter filtered = caffe::filter_net(net, state);
-  Builder builder{seed, filtered.force_backward(), values_, versions_, nodes_, data_layers_, {},
-                  {}};
+  check_data_is_left(net, filtered, state);
+  Builder builder{
+      seed, filtered.force_backward(),      values_, versions_, nodes_, data_layers_, {},
+      {},   tops_left_out_of(net, filtered)};
   for (const caffe::LayerParameter& layer : filtered.layer()) {
     if (is_data_type(layer.type())) {
       builder.add_data_layer(layer, input_shapes);
@@ -28,6 +89,7 @@ Network::Network(const caffe::NetParameter& net, caffe::Phase phase, std::uint64
     }
   }
   builder.mark_backward();
+  for (const auto& layer : data_layers_) note_ignored_fields(layer, notes_);
   collect_parameters();
 }
 
@@ -101,10 +163,11 @@ void Network::backward() {
 }
 
 // A bottom with `propagate_down: false` gets no gradient from this reader, though others may give
-// one.
+// one. As in Caffe force_backward goes before it.
 void Network::backward(Node& node) {
   std::vector<Value*> cut;
-  for (int b = 0; b < node.layer->parameter().propagate_down_size(); ++b) {
+  const int flags = node.layer->forced_backward ? 0 : node.layer->parameter().propagate_down_size();
+  for (int b = 0; b < flags; ++b) {
     Value* bottom = node.bottoms[b];
     if (node.layer->parameter().propagate_down(b) || !bottom->needs_gradient) continue;
     bottom->needs_gradient = false;

@@ -30,6 +30,9 @@ class Network {
   const std::string& name() const { return name_; }
   caffe::Phase phase() const { return pass_.phase; }
 
+  // What the network does otherwise than its file may seem to say, a line each.
+  const std::vector<std::string>& notes() const { return notes_; }
+
   // Inputs: the data layers, in order, and their values.
   const std::vector<caffe::LayerParameter>& data_layers() const { return data_layers_; }
   void set_input(const std::string& blob, const std::vector<float>& values);
@@ -82,6 +85,7 @@ class Network {
   void collect_parameters();
 
   std::string name_;
+  std::vector<std::string> notes_;
   PassContext pass_;
   std::vector<caffe::LayerParameter> data_layers_;
   std::vector<std::unique_ptr<Value>> values_;

@@ -44,11 +44,11 @@ class Scale : public Layer {
 
   void backward(const Values& tops, const Values& bottoms, const PassContext&) override {
     const float* dy = tops[0]->gradient.data_ptr<float>();
-    if (parameters[0]->lr_mult != 0) {
+    if (wants_gradient(0)) {
       const float* x = bottoms[0]->floats();
       add_sums(*parameters[0], [&](std::int64_t i) { return double{dy[i]} * x[i]; });
     }
-    if (parameters.size() > 1 && parameters[1]->lr_mult != 0) {
+    if (parameters.size() > 1 && wants_gradient(1)) {
       add_sums(*parameters[1], [&](std::int64_t i) { return double{dy[i]}; });
     }
     if (!bottoms[0]->needs_gradient) return;

@@ -48,10 +48,12 @@ void load_blob(const Layer& layer, int index, const caffe::BlobProto& blob,
 
 void Network::share_parameters(const Network& other) {
   std::map<std::string, const Layer*> by_name;
-  for (const Node& node : other.nodes_) by_name[node.layer->name()] = node.layer.get();
+  for (const Node& node : other.nodes_) {
+    if (!node.layer->parameters.empty()) by_name[node.layer->name()] = node.layer.get();
+  }
   for (Node& node : nodes_) {
     const auto found = by_name.find(node.layer->name());
-    if (found == by_name.end()) continue;
+    if (found == by_name.end() || node.layer->parameters.empty()) continue;
     auto& own = node.layer->parameters;
     const auto& theirs = found->second->parameters;
     if (own.size() != theirs.size()) {
@@ -72,7 +74,9 @@ void Network::share_parameters(const Network& other) {
 
 void Network::load(const caffe::NetParameter& weights, const std::string& name_for_errors) {
   std::map<std::string, const Layer*> by_name;
-  for (const Node& node : nodes_) by_name[node.layer->name()] = node.layer.get();
+  for (const Node& node : nodes_) {
+    if (!node.layer->parameters.empty()) by_name[node.layer->name()] = node.layer.get();
+  }
   for (const caffe::LayerParameter& stored : weights.layer()) {
     const auto found = by_name.find(stored.name());
     if (found == by_name.end() || stored.blobs_size() == 0) continue;

@@ -76,6 +76,9 @@ void Trainer::build_networks(const TrainOptions& options) {
   const SolverNets nets = read_solver_nets(solver_);
   feed_ = std::make_unique<Feed>(caffe::TRAIN, seed_, options.synthetic);
   network_ = std::make_unique<Network>(nets.train, caffe::TRAIN, seed_, feed_->opener());
+  for (const std::string& note : network_->notes()) {
+    tell([&](TrainObserver& observer) { observer.note(note); });
+  }
   for (const caffe::NetParameter& net : nets.tests) {
     TestNet& test = tests_.emplace_back();
     test.feed = std::make_unique<Feed>(caffe::TEST, seed_, options.synthetic);

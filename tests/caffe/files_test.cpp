@@ -147,6 +147,47 @@ TEST(Upgrade, InputsBecomeAnInputLayerInFront) {
   EXPECT_EQ(shaped.layer(0).input_param().shape(0).dim(1), 9);
 }
 
+// As in Caffe: input_shape goes before input_dim, and inputs without either are left-overs.
+TEST(Upgrade, InputsWithoutShapesAndDimsWithoutInputsAreLeftOvers) {
+  const std::string relu = " layer { name: 'r' type: 'ReLU' }";
+  for (const std::string front : {"input: 'a'", "input_dim: 3", "input_shape { dim: 2 }"}) {
+    const auto net = parse_net(front + relu, "net");
+    EXPECT_EQ(net.layer_size(), 1) << front;
+    EXPECT_EQ(net.input_size() + net.input_dim_size() + net.input_shape_size(), 0) << front;
+  }
+  const auto both = parse_net(
+      "input: 'a' input_shape { dim: 3 dim: 9 } input_dim: 1 input_dim: 1 input_dim: 1" + relu,
+      "net");
+  EXPECT_EQ(both.layer(0).input_param().shape(0).dim(1), 9);
+}
+
+TEST(Models, OldLayersOfForksAreReadForTheirWeights) {
+  const TemporaryFolder folder;
+  NetParameter model;
+  const auto add = [&](const std::string& name, float weight) {
+    V1LayerParameter& layer = *model.add_layers();
+    layer.set_name(name);
+    layer.add_blobs()->add_data(weight);
+    layer.mutable_blobs(0)->set_num(1), layer.mutable_blobs(0)->set_channels(1);
+    layer.mutable_blobs(0)->set_height(1), layer.mutable_blobs(0)->set_width(1);
+    return &layer;
+  };
+  add("ip", 3)->set_type(V1LayerParameter::INNER_PRODUCT);
+  add("forks", 4)->mutable_unknown_fields()->AddVarint(5, 77);  // a type that Caffe lacks
+  V0LayerParameter& first = *add("", 0)->mutable_layer();
+  first.set_name("v0");
+  first.set_type("forks_too");
+  *first.add_blobs() = model.layers(0).blobs(0);
+  write_model(folder / "old.caffemodel", model);
+  const auto read = read_model(folder / "old.caffemodel");
+  ASSERT_EQ(read.layer_size(), 3);
+  EXPECT_EQ(read.layer(0).type(), "InnerProduct");
+  EXPECT_EQ(read.layer(1).name(), "forks");
+  EXPECT_EQ(read.layer(1).blobs(0).data(0), 4);
+  EXPECT_EQ(read.layer(2).name(), "v0");
+  EXPECT_EQ(read.layer(2).blobs(0).data(0), 3);
+}
+
 TEST(Upgrade, V1LayersKeepParametersAndNames) {
   const auto net = parse_net(
       "layers { name: 'c' type: CONVOLUTION bottom: 'x' top: 'y' blobs_lr: 1 blobs_lr: 2 "
@@ -224,6 +265,9 @@ TEST(Upgrade, TransformFieldsMove) {
   EXPECT_TRUE(transform.mirror());
   EXPECT_FALSE(net.layer(0).data_param().has_scale());
   EXPECT_EQ(net.layer(1).transform_param().scale(), 2);
+  const auto later =
+      parse_net("layer { name: 'd' type: 'Data' data_param { scale: 0.25 } }", "net");
+  EXPECT_FALSE(later.layer(0).has_transform_param());  // Caffe ignores it there
 }
 
 TEST(Upgrade, BatchNormLosesItsThreeParams) {

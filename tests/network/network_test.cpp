@@ -26,8 +26,14 @@ TEST(Network, RefusesBrokenNetworksWithTheReason) {
        "layer \"a\": top \"y\" is the top of another layer"},
       {"layer { name: 'a' type: 'Pooling' bottom: 'x' top: 'x' pooling_param { kernel_size: 2 } }",
        "Pooling cannot work in place on \"x\""},
-      {"layer { name: 'x' type: 'ReLU' bottom: 'x' top: 'x' }",
-       "layer \"x\": there are two layers of this name"},
+      {"layer { name: 'a' type: 'InnerProduct' bottom: 'x' top: 'a' inner_product_param { "
+       "num_output: 3 } } layer { name: 'a' type: 'Scale' bottom: 'a' top: 'b' }",
+       "layer \"a\": there are two layers of this name with weights (InnerProduct and Scale); give "
+       "one another name: weights are saved and loaded by it"},
+      {"layer { type: 'InnerProduct' bottom: 'x' top: 'a' inner_product_param { num_output: 3 } } "
+       "layer { type: 'Scale' bottom: 'a' top: 'b' }",
+       "layer \"\": two layers with weights (InnerProduct and Scale) have no name; give each a "
+       "name"},
       {"layer { name: 'a' type: 'ReLU' bottom: 'x' bottom: 'y' top: 'a' }",
        "layer \"a\": has 2 bottoms, but ReLU takes 1"},
       {"layer { name: 'a' type: 'SoftmaxWithLoss' bottom: 'x' top: 'a' }",
@@ -89,7 +95,7 @@ TEST(Network, RefusesBrokenNetworksWithTheReason) {
        "local_size 4 is even"},
       {"layer { name: 'a' type: 'Dropout' bottom: 'x' top: 'a' dropout_param { dropout_ratio: 1 } "
        "}",
-       "dropout_ratio 1 must lie between 0 and 1"},
+       "dropout_ratio 1 must be at least 0 and below 1"},
       {"layer { name: 'a' type: 'Concat' bottom: 'x' bottom: 'y' top: 'a' }",
        "cannot join 2 x 3 x 6 x 6 and 2 along axis 1"},
       {"layer { name: 'a' type: 'Eltwise' bottom: 'x' bottom: 'y' top: 'a' }",
@@ -114,6 +120,20 @@ TEST(Network, RefusesBrokenNetworksWithTheReason) {
        "layer { name: 'b' type: 'InnerProduct' bottom: 'x' top: 'b' param { name: 'w' } "
        "inner_product_param { num_output: 4 } }",
        "shares param \"w\" with layer \"a\", but the shapes are 4 x 108 and 3 x 108"},
+      {"layer { name: 'a' type: 'InnerProduct' bottom: 'x' top: 'a' param { name: 'w' lr_mult: 1 } "
+       "inner_product_param { num_output: 3 } }"
+       "layer { name: 'b' type: 'InnerProduct' bottom: 'x' top: 'b' param { name: 'w' } "
+       "inner_product_param { num_output: 3 } }"
+       "layer { name: 'c' type: 'InnerProduct' bottom: 'x' top: 'c' param { name: 'w' lr_mult: 2 } "
+       "inner_product_param { num_output: 3 } }",
+       "layer \"c\": param \"w\" has lr_mult 2, but 1 in layer \"a\", with which it is shared"},
+      {"layer { name: 'a' type: 'ReLU' bottom: 'x' top: 'a' include { stage: 'other' } }"
+       "layer { name: 'b' type: 'ReLU' bottom: 'a' top: 'b' }",
+       "layer \"b\": bottom \"a\" is made by layer \"a\", which its include or exclude rules leave "
+       "out for this phase, level and stages"},
+      {"layer { name: 'a' type: 'Concat' bottom: 'x' top: 'a' concat_param { axis: 1 concat_dim: 1 "
+       "} }",
+       "has both axis and the older concat_dim"},
   };
   for (const Broken& broken : table) {
     try {
