@@ -14,9 +14,9 @@
 //   - Registers that the characterisation names are wires of these names (kept by the synthesis):
 //       activation, weight     the operand registers, 8 bits an element
 //       product                16 bits an element, two's complement
-//       sum                    the sum of a cycle's products; where it is no register (PIPELINE 2),
-//                              the accumulator's errors include the tree's
-//       accumulator            32 bits
+//   - The accumulator is the 32 registers that result shows. What it captures wrongly, less the
+//     products' errors, counts as its own: so registers between product and accumulator need no
+//     name.
 //     After reset-free power-up their contents are arbitrary until the first `first` has passed.
 module lane #(
     parameter VEC_SIZE = 4,

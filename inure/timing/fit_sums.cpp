@@ -9,6 +9,7 @@
 #include "inure/base/random.hpp"
 #include "inure/timing/fit.hpp"
 #include "inure/timing/lane_simulator.hpp"
+#include "inure/timing/sum_deltas.hpp"
 #include "inure/timing/sum_growth.hpp"
 
 namespace inure::timing {
@@ -146,9 +147,8 @@ class LaneRun {
         source_(std::move(source)),
         sampled_(sampled),
         random_(kSeed, RandomPurpose::kErrors, 0, 2),
+        deltas_(lane, run_.sequences()),
         states_(index(run_.sequences())),
-        deltas_(states_.size()),
-        sum_deltas_(states_.size()),
         wrong_products_(index(lane.vec_size())) {}
 
   // The rates of all steps; samples of some are added to these.
@@ -173,7 +173,7 @@ class LaneRun {
   }
 
  private:
-  static constexpr int kHistory = 16;  // more cycles than from the ports to an accumulator
+  static constexpr int kHistory = 32;  // more cycles than from the ports to an accumulator
 
   struct Operands {  // of a sequence in a cycle: right products
     bool first = false;
@@ -189,6 +189,7 @@ class LaneRun {
       source_.begin(s, cycle);
       const bool first = cycle == 0 || source_.first(s);
       run_.set_first(s, first);
+      deltas_.set_first(s, first);
       std::int32_t sum = 0;
       ProductSigns signs;
       for (int e = 0; e < lane_.vec_size(); ++e) {
@@ -204,39 +205,22 @@ class LaneRun {
 
   // The step that the accumulators include at the end of this cycle.
   void follow(int cycle) {
-    const int behind = cycle - lane_.cycles_to(lane_.accumulator());
-    if (behind < 0) return;
-    const std::vector<Operands>& step = operands(behind);
-    deltas_ = sum_deltas_;
-    find_errors(lane_.accumulator(), deltas_);
-    std::fill(sum_deltas_.begin(), sum_deltas_.end(), 0);
-    if (lane_.sum() >= 0) find_errors(lane_.sum(), sum_deltas_);  // of the next step
+    if (!deltas_.follow(run_)) return;
+    const std::vector<Operands>& step = operands(cycle - lane_.cycles_to(lane_.accumulator()));
     for (std::size_t s = 0; s < states_.size(); ++s) {
+      const std::int32_t delta = deltas_.deltas()[s];
       states_[s].step(step[s].first, step[s].sum, step[s].signs);
-      if (cycle >= kSkipped) sample(s);
-      states_[s].add_error(deltas_[s]);
+      if (cycle >= kSkipped) sample(s, delta);
+      states_[s].add_error(delta);
     }
   }
 
-  static std::int32_t wrapped(std::int32_t a, std::int32_t b) {
-    return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
-  }
-
-  void find_errors(int word, std::vector<std::int32_t>& deltas) {
-    run_.find_errors(word, errors_);
-    for (const auto& error : errors_) {
-      if (error.sequence >= run_.sequences()) break;
-      std::int32_t& delta = deltas[index(error.sequence)];
-      delta = wrapped(delta, error.delta);
-    }
-  }
-
-  void sample(std::size_t s) {
-    wrong_sums_ += deltas_[s] != 0;
+  void sample(std::size_t s, std::int32_t delta) {
+    wrong_sums_ += delta != 0;
     if (sampled_ == Steps::kNone) return;
     if (sampled_ != Steps::kAll && states_[s].at_start() != (sampled_ == Steps::kStart)) return;
-    if (deltas_[s] == 0 && random_.below(kRightKept) != 0) return;
-    samples_->push_back({states_[s].tests(lane_.vec_size()), deltas_[s]});
+    if (delta == 0 && random_.below(kRightKept) != 0) return;
+    samples_->push_back({states_[s].tests(lane_.vec_size()), delta});
   }
 
   std::int64_t wrong(int element) const {
@@ -253,10 +237,9 @@ class LaneRun {
   Source source_;
   const Steps sampled_;
   RandomStream random_;
+  SumDeltas deltas_;
   std::vector<SumState> states_;  // by sequence: as injection knows them
   std::array<std::vector<Operands>, kHistory> history_;
-  std::vector<std::int32_t> deltas_, sum_deltas_;
-  std::vector<LaneSimulator::Run::Error> errors_;
   std::vector<SumSample>* samples_ = nullptr;
   std::int64_t wrong_sums_ = 0;
   std::vector<std::int64_t> wrong_products_;
@@ -281,6 +264,7 @@ void check_sums(const Netlist& netlist, int vec_size, int critical_ps) {
   constexpr int kCycles = 60;
   const LaneSimulator lane(netlist, vec_size, critical_ps);
   LaneSimulator::Run run(lane, 64);
+  SumDeltas deltas(lane, 64);
   OperandMix mix(64, true);
   std::vector<std::vector<std::uint32_t>> right;  // [cycle][sequence]
   for (int cycle = 0; cycle < kCycles; ++cycle) {
@@ -289,6 +273,7 @@ void check_sums(const Netlist& netlist, int vec_size, int critical_ps) {
       mix.begin(s, cycle);
       const bool first = cycle == 0 || mix.first(s);
       run.set_first(s, first);
+      deltas.set_first(s, first);
       sums[index(s)] = first ? 0 : right[index(cycle - 1)][index(s)];
       for (int e = 0; e < vec_size; ++e) {
         run.activations(s)[e] = mix.activation(s, e, cycle);
@@ -297,16 +282,22 @@ void check_sums(const Netlist& netlist, int vec_size, int critical_ps) {
       }
     }
     run.cycle();
+    if (!deltas.follow(run)) continue;
     const int step = cycle - lane.cycles_to(lane.accumulator());
-    if (step < 0) continue;
     for (int s = 0; s < 64; ++s) {
       const auto expected = static_cast<std::int32_t>(right[index(step)][index(s)]);
-      const std::int32_t captured = run.captured(lane.accumulator(), s);
+      const std::int32_t captured = deltas.captured()[index(s)];
       if (captured != expected) {
         fail(
             "design: at a safe clock its accumulator holds {} in step {}; expected {}, the sum of "
             "products since `first`",
             captured, step, expected);
+      }
+      if (deltas.deltas()[index(s)] != 0) {
+        fail(
+            "design: in step {} the registers product hold other products than the accumulator "
+            "adds, by {}; expected those that it adds",
+            step, deltas.deltas()[index(s)]);
       }
     }
   }

@@ -1,13 +1,13 @@
 #include "inure/timing/lane_errors.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "inure/base/error.hpp"
 #include "inure/base/parallel.hpp"
 #include "inure/base/progress.hpp"
 #include "inure/base/random.hpp"
+#include "inure/timing/sum_deltas.hpp"
 
 namespace inure::timing {
 namespace {
@@ -58,7 +58,12 @@ class PieceRun {
  public:
   PieceRun(const LaneSimulator& lane, const OperandTrace& trace, const Pieces& pieces,
            std::int64_t first, int count)
-      : lane_(lane), trace_(trace), pieces_(pieces), first_(first), run_(lane, count) {
+      : lane_(lane),
+        trace_(trace),
+        pieces_(pieces),
+        first_(first),
+        run_(lane, count),
+        deltas_(lane, count) {
     errors_.products.resize(index(lane.vec_size()));
   }
 
@@ -72,7 +77,8 @@ class PieceRun {
     for (std::int64_t cycle = 0; cycle < cycles; ++cycle) {
       set_operands(cycle);
       run_.cycle();
-      for (int word = 0; word <= lane_.accumulator(); ++word) collect(word, cycle);
+      for (int e = 0; e < lane_.vec_size(); ++e) collect_products(e, cycle);
+      if (deltas_.follow(run_)) collect_sums(cycle);
     }
     return std::move(errors_);
   }
@@ -85,17 +91,14 @@ class PieceRun {
       if (step < trace_.steps()) {
         std::copy_n(trace_.activations.data() + index(step) * vec, vec, run_.activations(s));
         std::copy_n(trace_.weights.data() + index(step) * vec, vec, run_.weights(s));
-        run_.set_first(s, trace_.first[index(step)] || cycle == 0);
+        const bool first = trace_.first[index(step)] || cycle == 0;
+        run_.set_first(s, first);
+        deltas_.set_first(s, first);
       } else {
         std::fill_n(run_.activations(s), vec, 0);
         std::fill_n(run_.weights(s), vec, 0);
       }
     }
-  }
-
-  std::vector<StepError>& list(int word) {
-    if (word == lane_.accumulator()) return errors_.accumulator;
-    return word == lane_.sum() ? errors_.sum : errors_.products[index(word)];
   }
 
   // The step whose number was captured in this cycle; -1 where it is not of the piece itself.
@@ -106,25 +109,26 @@ class PieceRun {
                                                                                          : -1;
   }
 
-  void collect(int word, std::int64_t cycle) {
-    if (word < lane_.vec_size() && lane_.cycles_to(word) > 1) return collect_products(word, cycle);
-    run_.find_errors(word, found_);
-    for (const LaneSimulator::Run::Error& error : found_) {
-      const std::int64_t step = step_of(error.sequence, word, cycle);
-      if (step >= 0) list(word).push_back({step, error.settled, error.delta});
+  // Errors of registers between operands and product count as the product's.
+  void collect_products(int element, std::int64_t cycle) {
+    captured_.resize(index(run_.sequences()));
+    run_.captured(element, captured_);
+    for (int s = 0; s < run_.sequences(); ++s) {
+      const std::int64_t step = step_of(s, element, cycle);
+      if (step < 0) continue;
+      const std::int32_t right = product(trace_, step, element);
+      const std::int32_t delta = captured_[index(s)] - right;
+      if (delta) errors_.products[index(element)].push_back({step, right, delta});
     }
   }
 
-  // Where there are registers between operands and product: their errors count as the product's.
-  void collect_products(int word, std::int64_t cycle) {
-    captured_.resize(index(run_.sequences()));
-    run_.captured(word, captured_);
+  void collect_sums(std::int64_t cycle) {
     for (int s = 0; s < run_.sequences(); ++s) {
-      const std::int64_t step = step_of(s, word, cycle);
+      const std::int32_t delta = deltas_.deltas()[index(s)];
+      const std::int64_t step = delta ? step_of(s, lane_.accumulator(), cycle) : -1;
       if (step < 0) continue;
-      const std::int32_t right = product(trace_, step, word);
-      const std::int32_t delta = captured_[index(s)] - right;
-      if (delta) list(word).push_back({step, right, delta});
+      errors_.accumulator.push_back(
+          {step, wrapped(std::int64_t{deltas_.captured()[index(s)]} - delta), delta});
     }
   }
 
@@ -133,8 +137,8 @@ class PieceRun {
   const Pieces& pieces_;
   const std::int64_t first_;
   LaneSimulator::Run run_;
+  SumDeltas deltas_;
   LaneErrors errors_;
-  std::vector<LaneSimulator::Run::Error> found_;
   std::vector<std::int32_t> captured_;
 };
 
@@ -150,7 +154,6 @@ LaneErrors joined(const std::vector<LaneErrors>& parts) {
     for (std::size_t i = 0; i < part.products.size(); ++i) {
       append(all.products[i], part.products[i]);
     }
-    append(all.sum, part.sum);
     append(all.accumulator, part.accumulator);
   }
   return all;
@@ -162,7 +165,6 @@ void sort(LaneErrors& errors) {
               [](const StepError& a, const StepError& b) { return a.step < b.step; });
   };
   for (auto& list : errors.products) by_step(list);
-  by_step(errors.sum);
   by_step(errors.accumulator);
 }
 
@@ -346,15 +348,12 @@ std::vector<StepError> flip(const std::vector<double>& rates, std::int64_t steps
 LaneErrors flip_independently(const LaneErrors& truth, const OperandTrace& trace,
                               std::uint64_t seed) {
   const std::int64_t steps = trace.steps();
-  const int sum_bits = kProductBits + std::bit_width(static_cast<unsigned>(trace.vec_size - 1));
   LaneErrors errors;
   for (int element = 0; element < trace.vec_size; ++element) {
     errors.products.push_back(
         flip(flip_rates(truth.products[index(element)], kProductBits, steps), steps, seed, element,
              [&](std::int64_t step) { return product(trace, step, element); }));
   }
-  errors.sum = flip(flip_rates(truth.sum, sum_bits, steps), steps, seed, trace.vec_size,
-                    [&](std::int64_t step) { return sum_of_products(trace, step); });
   std::vector<std::int32_t> after;
   std::uint32_t value = 0;
   for (std::int64_t step = 0; step < steps; ++step) {

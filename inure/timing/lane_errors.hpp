@@ -23,10 +23,11 @@ struct StepError {
 
 // All errors of a lane over a trace, in order of steps. A step's errors lie in different cycles:
 // its products are captured first, the accumulator that includes them last. So each is an additive
-// delta on the accumulator of the step's output.
+// delta on the accumulator of the step's output. The accumulator's are those of all registers
+// behind the products (sum_deltas.hpp): all deltas together are what the result holds wrongly.
 struct LaneErrors {
   std::vector<std::vector<StepError>> products;  // by multiplier
-  std::vector<StepError> sum, accumulator;       // a model has but one list for both: accumulator
+  std::vector<StepError> accumulator;
 };
 
 // What the circuit does. The trace is cut into pieces of some outputs that are simulated side by

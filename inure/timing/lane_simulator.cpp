@@ -108,11 +108,7 @@ void LaneSimulator::find_words() {
     words_.push_back(
         {fmt::format("product {}", element), std::vector<int>(first, first + kProductBits)});
   }
-  const int sum_bits = kProductBits + std::bit_width(static_cast<unsigned>(vec_size_ - 1));
-  const int sum = netlist_.find_net("sum[0]");
-  for (const Register& what : netlist_.registers()) has_sum_ |= what.q == sum;
-  if (has_sum_) words_.push_back({"sum", netlist_.find_registers("sum", sum_bits)});
-  words_.push_back({"accumulator", netlist_.find_registers("accumulator", kAccumulatorBits)});
+  words_.push_back({"accumulator", netlist_.find_output_registers("result", kAccumulatorBits)});
 }
 
 // The input port that a net repeats, directly or through gates of one pin; -1 where there is none.

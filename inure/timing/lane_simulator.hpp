@@ -24,7 +24,7 @@ class LaneSimulator {
 
   // A number in registers, two's complement.
   struct Word {
-    std::string name;            // "product 0", "sum", "accumulator"
+    std::string name;            // "product 0", "accumulator"
     std::vector<int> registers;  // bit 0 first
   };
 
@@ -36,14 +36,13 @@ class LaneSimulator {
   int period_ps() const { return period_; }
   // How many sequences to run at once: fewer cost as much, more need not be faster.
   int side_by_side() const { return by_events_ ? StepSimulator::kLanes : kSequences; }
-  // How many cycles after that in which operands were at the ports their products, their sum and
-  // the accumulator that includes them are captured: 1, 2, 3 with PIPELINE 3.
+  // How many cycles after that in which operands were at the ports their products and the
+  // accumulator that includes them are captured: 1 and 3 with PIPELINE 3.
   int cycles_to(int word) const { return cycles_to_[static_cast<std::size_t>(word)]; }
 
-  // The products by number; then the sum, where it is held in registers; then the accumulator.
+  // The products by number; then the accumulator, which is what the port `result` shows.
   const std::vector<Word>& words() const { return words_; }
   int product(int element) const { return element; }
-  int sum() const { return has_sum_ ? vec_size_ : -1; }
   int accumulator() const { return static_cast<int>(words_.size()) - 1; }
 
   class Run;
@@ -66,7 +65,6 @@ class LaneSimulator {
   const int vec_size_, period_;
   std::vector<Word> words_;
   std::vector<int> cycles_to_;
-  bool has_sum_ = false;
   std::vector<Port> ports_;
   std::vector<int> logic_;  // the registers that no port feeds
   bool by_events_ = false;

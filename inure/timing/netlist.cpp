@@ -46,6 +46,8 @@ void Netlist::add_alias(std::string name, int net) { nets_by_name_.emplace(std::
 
 void Netlist::add_input(std::string name, int net) { inputs_.push_back({std::move(name), net}); }
 
+void Netlist::add_output(std::string name, int net) { outputs_.push_back({std::move(name), net}); }
+
 void Netlist::add_gate(std::string name, std::uint64_t truth, std::span<const Pin> pins,
                        int output) {
   if (pins.size() > kMaxPins) {
@@ -70,7 +72,7 @@ void Netlist::finish(std::string_view source) {
 
 void Netlist::check_drivers(std::string_view source) const {
   std::vector<int> drivers(net_names_.size(), 0);
-  for (const Input& input : inputs_) ++drivers[index(input.net)];
+  for (const Port& input : inputs_) ++drivers[index(input.net)];
   for (const Gate& gate : gates_) ++drivers[index(gate.output)];
   for (const Register& what : registers_) ++drivers[index(what.q)];
   const auto check = [&](int net, const std::string& reader) {
@@ -145,11 +147,16 @@ int Netlist::find_net(const std::string& name) const {
   return found == nets_by_name_.end() ? -1 : found->second;
 }
 
-std::vector<int> Netlist::find_registers(const std::string& name, int bits) const {
+std::vector<int> Netlist::registers_by_net() const {
   std::vector<int> by_net(net_names_.size(), -1);
   for (std::size_t r = 0; r < registers_.size(); ++r) {
     by_net[index(registers_[r].q)] = static_cast<int>(r);
   }
+  return by_net;
+}
+
+std::vector<int> Netlist::find_registers(const std::string& name, int bits) const {
+  const std::vector<int> by_net = registers_by_net();
   std::vector<int> found;
   for (int bit = 0; bit < bits; ++bit) {
     const std::string wanted = bit_name(name, bit, bits);
@@ -162,12 +169,30 @@ std::vector<int> Netlist::find_registers(const std::string& name, int bits) cons
   return found;
 }
 
+std::vector<int> Netlist::find_output_registers(const std::string& name, int bits) const {
+  const std::vector<int> by_net = registers_by_net();
+  std::vector<int> found;
+  for (int bit = 0; bit < bits; ++bit) {
+    const std::string wanted = bit_name(name, bit, bits);
+    const auto port = std::find_if(outputs_.begin(), outputs_.end(),
+                                   [&](const Port& output) { return output.name == wanted; });
+    if (port == outputs_.end()) fail("netlist: no output port {}", wanted);
+    const int reg = by_net[index(port->net)];
+    if (reg < 0) {
+      fail("netlist: the port {} shows {}, which is not the output of a register", wanted,
+           net_name(port->net));
+    }
+    found.push_back(reg);
+  }
+  return found;
+}
+
 std::vector<int> Netlist::find_inputs(const std::string& name, int bits) const {
   std::vector<int> found;
   for (int bit = 0; bit < bits; ++bit) {
     const std::string wanted = bit_name(name, bit, bits);
     const auto at = std::find_if(inputs_.begin(), inputs_.end(),
-                                 [&](const Input& input) { return input.name == wanted; });
+                                 [&](const Port& input) { return input.name == wanted; });
     if (at == inputs_.end()) fail("netlist: no input port {}", wanted);
     found.push_back(static_cast<int>(at - inputs_.begin()));
   }

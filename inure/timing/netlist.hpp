@@ -59,13 +59,14 @@ class Netlist {
   int add_net(std::string name);
   void add_alias(std::string name, int net);  // a further name of the net
   void add_input(std::string name, int net);
+  void add_output(std::string name, int net);
   void add_gate(std::string name, std::uint64_t truth, std::span<const Pin> pins, int output);
   void add_register(Register what);
   // Sorts the gates, finds senses. Throws Error, with `source` before it, where a net has no
   // driver or two, gates form a loop, or a negative delay appears.
   void finish(std::string_view source);
 
-  struct Input {
+  struct Port {
     std::string name;
     int net = -1;
   };
@@ -74,24 +75,28 @@ class Netlist {
   std::span<const Pin> pins(const Gate& gate) const;
   const std::vector<Pin>& all_pins() const { return pins_; }
   const std::vector<Register>& registers() const { return registers_; }
-  const std::vector<Input>& inputs() const { return inputs_; }
+  const std::vector<Port>& inputs() const { return inputs_; }
+  const std::vector<Port>& outputs() const { return outputs_; }
   int net_count() const { return static_cast<int>(net_names_.size()); }
   const std::string& net_name(int net) const { return net_names_[static_cast<std::size_t>(net)]; }
 
   int find_net(const std::string& name) const;  // -1 where there is none
-  // The registers whose outputs are name[0] .. name[bits - 1] (or name where bits is 1); the
-  // inputs likewise. Throw Error where one is missing.
+  // The registers whose outputs are name[0] .. name[bits - 1] (or name where bits is 1); those
+  // that drive the output ports of these names; the inputs likewise. Throw Error where one is
+  // missing.
   std::vector<int> find_registers(const std::string& name, int bits) const;
+  std::vector<int> find_output_registers(const std::string& name, int bits) const;
   std::vector<int> find_inputs(const std::string& name, int bits) const;
 
  private:
+  std::vector<int> registers_by_net() const;  // -1: none
   void check_drivers(std::string_view source) const;
   void sort_gates(std::string_view source);
   void find_senses(std::string_view source);
 
   std::vector<std::string> net_names_;
   std::unordered_map<std::string, int> nets_by_name_;
-  std::vector<Input> inputs_;
+  std::vector<Port> inputs_, outputs_;
   std::vector<Gate> gates_;
   std::vector<Pin> pins_;
   std::vector<Register> registers_;

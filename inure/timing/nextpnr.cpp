@@ -181,9 +181,12 @@ class Importer {
         fail("{}: pad {} uses {}; expected a plain input or output", path_, name, port);
       }
     }
+    const std::string port = name.substr(0, name.find("$sb_io"));
+    const int output = net_of(cell, "D_OUT_0");
+    if (output >= 0) netlist_.add_output(port, output);
     const int net = net_of(cell, "D_IN_0");
     if (net < 0) return;
-    netlist_.add_input(name.substr(0, name.find("$sb_io")), net);
+    netlist_.add_input(port, net);
     ideal_[static_cast<std::size_t>(net)] = true;
   }
 

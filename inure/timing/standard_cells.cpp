@@ -30,8 +30,10 @@ class Importer {
       });
     }
     for (const auto& [name, port] : module_.at("ports").items()) {
-      if (port.at("direction") != "input") continue;
+      const bool output = port.at("direction") == "output";
+      if (!output && port.at("direction") != "input") continue;
       each_bit(name, port, [&](const std::string& bit_name, int bit) {
+        if (output) return netlist_.add_output(bit_name, nets_.at(bit));
         netlist_.add_input(bit_name, nets_.at(bit));
         ideal_.insert(nets_.at(bit));
       });

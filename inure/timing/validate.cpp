@@ -146,7 +146,6 @@ ErrorStatistics measure(const LaneErrors& errors, const OperandTrace& trace) {
     const auto bits = flip_rates(list, kProductBits, steps);
     found.product_bits.insert(found.product_bits.end(), bits.begin(), bits.end());
   }
-  add(errors.sum, kSum);
   add(errors.accumulator, kSum);
   for (const std::uint8_t who : wrong) {
     found.wrong_steps += who != 0;
