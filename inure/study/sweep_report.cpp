@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "inure/base/label.hpp"
 #include "inure/report/json.hpp"
 #include "inure/report/table.hpp"
 
@@ -138,11 +139,6 @@ std::string sweep_json(const SweepSummary& summary) {
 
 std::string sweep_plot(const SweepPlan& plan, const SweepSummary& summary, const std::string& title,
                        const std::string& csv, const std::string& png) {
-  const auto quoted = [](const std::string& text) {  // gnuplot doubles quotes between single ones
-    std::string result;
-    for (const char c : text) result += c == '\'' ? "''" : std::string(1, c);
-    return "'" + result + "'";
-  };
   std::string script = fmt::format(
       "# Accuracy against clock; made by inure sweep. Run in its folder: gnuplot FILE\n"
       "set datafile separator ','\n"
@@ -160,7 +156,7 @@ std::string sweep_plot(const SweepPlan& plan, const SweepSummary& summary, const
       "set ylabel 'right answers (%)'\n"
       "set key left bottom Left reverse spacing 1.4 noautotitle\n"
       "csv = {}\n",
-      quoted(png), quoted(title), quoted(csv));
+      gnuplot_string(png), gnuplot_string(title), gnuplot_string(csv));
   // Okabe and Ito's colours, told apart by the colour-blind too.
   const auto series = [&](int column, const char* colour, int shape, const char* what) {
     return fmt::format(
