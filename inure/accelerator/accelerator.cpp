@@ -42,9 +42,9 @@ void check_layers(const AcceleratorDescription& description, const std::string& 
       fail("{}: layer \"{}\" has two formats; keep one", name, format.layer());
     }
     for (const int fraction : {format.weights(), format.input(), format.output()}) {
-      if (fraction < -16 || fraction > 24) {
-        fail("{}: layer \"{}\" has a fraction of {}; -16 to 24 make sense for 8 bits", name,
-             format.layer(), fraction);
+      if (fraction < kLeastFraction || fraction > kMostFraction) {
+        fail("{}: layer \"{}\" has a fraction of {}; {} to {} make sense for 8 bits", name,
+             format.layer(), fraction, kLeastFraction, kMostFraction);
       }
     }
   }

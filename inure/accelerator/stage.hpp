@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -41,7 +42,13 @@ struct StageSpec {
 // One line with all of it, for messages and to repeat a case.
 std::string to_string(const StageSpec& stage);
 
-// What no accelerator could run: sizes that do not fit together. Nothing where the stage is sound.
+// The fractions that make sense for 8 bits.
+inline constexpr int kLeastFraction = -16, kMostFraction = 24;
+// Values of a map or of the weights.
+inline constexpr std::int64_t kMostValues = 2'147'483'647;
+
+// What no accelerator could run: numbers that are out of range or do not fit together. Nothing
+// where the stage is sound; its derived sizes may be asked for only then.
 std::optional<std::string> why_malformed(const StageSpec& stage);
 
 }  // namespace inure

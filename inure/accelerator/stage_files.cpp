@@ -6,6 +6,7 @@
 
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
+#include "inure/base/label.hpp"
 
 namespace inure {
 namespace {
@@ -27,9 +28,12 @@ class Keys {
       int value = 0;
       const char* end = line.data() + line.find_last_not_of(" \t\r") + 1;
       if (equals == std::string::npos || !is_number(line.data() + equals + 1, end, value)) {
-        fail("{}:{}: \"{}\" is not key=number", path_, number, line);
+        fail("{}:{}: \"{}\" is not key=number", path_, number, label_of(line));
       }
-      values_[line.substr(0, equals)] = value;
+      if (!values_.emplace(line.substr(0, equals), value).second) {
+        fail("{}:{}: \"{}\" is there twice; keep one", path_, number,
+             label_of(line.substr(0, equals)));
+      }
     }
   }
 

@@ -21,18 +21,6 @@ constexpr std::size_t kPairs = ProductTable::kPairs;
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
-// Eight bytes a step, the last ones padded with zeros: guards against damage, not against attacks.
-std::uint64_t checksum(std::string_view text) {
-  std::uint64_t state = 0x9E3779B97F4A7C15u ^ text.size();
-  for (std::size_t at = 0; at < text.size(); at += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, text.data() + at, std::min<std::size_t>(8, text.size() - at));
-    state = (state ^ word) * 0xBF58476D1CE4E5B9u;
-    state ^= state >> 31;
-  }
-  return state;
-}
-
 template <typename T>
 void put(std::string& out, const T* data, std::size_t count) {
   out.append(reinterpret_cast<const char*>(data), count * sizeof(T));
@@ -74,6 +62,29 @@ class Reader {
   std::string_view text_;
 };
 
+// What a clock period takes at least, without exceptions.
+constexpr std::size_t kClockBytes = 16 + 4 * kPairs;
+
+// Whoever uses a table searches its exceptions and takes their operands as indices.
+void check_exceptions(const Reader& reader, const ProductTable& table,
+                      const ProductTable::Clock& clock) {
+  for (std::size_t pair = 0; pair < kPairs; ++pair) {
+    int before = -1;
+    for (std::uint64_t i = clock.first[pair]; i < clock.first[pair + 1]; ++i) {
+      const ProductTable::Exception e = clock.exceptions[i];
+      if (e.operands <= before) reader.damaged("its exceptions are not in order");
+      if (!table.negative_activations && (e.operands & 0x8080) != 0) {
+        reader.damaged("an exception has a negative activation");
+      }
+      if (e.delta == 0) reader.damaged("an exception is none");
+      before = e.operands;
+    }
+    if (before >= 0 && !table.enumerated[pair]) {
+      reader.damaged("an exception's weights were not enumerated");
+    }
+  }
+}
+
 ProductTable::Clock get_clock(Reader& reader) {
   ProductTable::Clock clock;
   clock.period_ps = reader.get_int();
@@ -94,6 +105,17 @@ ProductTable::Clock get_clock(Reader& reader) {
 }
 
 }  // namespace
+
+std::uint64_t product_table_checksum(std::string_view text) {
+  std::uint64_t state = 0x9E3779B97F4A7C15u ^ text.size();
+  for (std::size_t at = 0; at < text.size(); at += 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, text.data() + at, std::min<std::size_t>(8, text.size() - at));
+    state = (state ^ word) * 0xBF58476D1CE4E5B9u;
+    state ^= state >> 31;
+  }
+  return state;
+}
 
 std::span<const ProductTable::Exception> ProductTable::exceptions(int clock, int b_previous,
                                                                   int b) const {
@@ -149,7 +171,7 @@ void write_product_table(const std::filesystem::path& path, const ProductTable& 
     for (std::size_t i = 0; i < kPairs; ++i) put32(out, clock.first[i + 1] - clock.first[i]);
     put(out, clock.exceptions.data(), clock.exceptions.size());
   }
-  const std::uint64_t sum = checksum(out);
+  const std::uint64_t sum = product_table_checksum(out);
   put(out, &sum, 1);
   write_file_atomically(path, out);
 }
@@ -166,7 +188,7 @@ ProductTable read_product_table(const std::filesystem::path& path) {
   std::uint64_t sum = 0;
   Reader end(path, std::string_view(text).substr(content.size()));
   end.get(&sum, 1);
-  if (sum != checksum(content)) reader.damaged("its checksum is wrong");
+  if (sum != product_table_checksum(content)) reader.damaged("its checksum is wrong");
 
   ProductTable table;
   const std::uint32_t activations = reader.get32();
@@ -174,15 +196,20 @@ ProductTable read_product_table(const std::filesystem::path& path) {
   table.negative_activations = activations == 256;
   table.longest_ps = reader.get_int();
   table.critical_ps = reader.get_int();
-  table.clocks.resize(reader.get32() & 0xFFFF);
-  table.made_by.resize(reader.get32());
-  reader.get(table.made_by.data(), table.made_by.size());
+  const std::size_t clocks = reader.get32(), made_by = reader.get32();
+  if (clocks > reader.left() / kClockBytes) reader.damaged("it has not so many clock periods");
+  if (made_by > reader.left()) reader.damaged("it ends too early");
+  table.made_by.resize(made_by);
+  reader.get(table.made_by.data(), made_by);
   std::vector<std::uint8_t> enumerated(kPairs / 8);
   reader.get(enumerated.data(), enumerated.size());
   for (std::size_t i = 0; i < kPairs; ++i) {
     table.enumerated.push_back(enumerated[i / 8] >> i % 8 & 1);
   }
-  for (ProductTable::Clock& clock : table.clocks) clock = get_clock(reader);
+  for (std::size_t i = 0; i < clocks; ++i) {
+    table.clocks.push_back(get_clock(reader));
+    check_exceptions(reader, table, table.clocks.back());
+  }
   if (reader.left() != sizeof sum) reader.damaged("it is too long");
   return table;
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace inure {
@@ -30,7 +31,7 @@ namespace inure {
 //     u64      number of exceptions
 //     u32[65536] how many each weight pair has
 //     then for each exception: u16 operands, u16 delta (as below)
-//   u64        checksum of everything before (product_table.cpp)
+//   u64        product_table_checksum of everything before
 struct ProductTable {
   static constexpr int kPairs = 65536;
 
@@ -73,6 +74,9 @@ struct ProductTable {
   // Wrong products among all that were enumerated.
   double rate(int clock) const;
 };
+
+// Eight bytes a step, the last ones padded with zeros: guards against damage, not against attacks.
+std::uint64_t product_table_checksum(std::string_view text);
 
 // Throws Error where the file is missing, is none, is of another version or is damaged.
 ProductTable read_product_table(const std::filesystem::path& path);

@@ -15,9 +15,9 @@ Reason why_not_size(const StageSpec& s, const Build& b) {
   if (s.in_height > 255 || s.in_width > 255) {
     return fmt::format("the input map is {}x{}; 255x255 is the most", s.in_height, s.in_width);
   }
-  if (s.kernel * s.kernel > 255)
-    return fmt::format("the kernel is {0}x{0}; 15x15 is the most", s.kernel);
-  const int vectors = round_up(s.group_channels(), b.vec_size) / b.vec_size;
+  if (s.kernel > 15) return fmt::format("the kernel is {0}x{0}; 15x15 is the most", s.kernel);
+  if (s.pad > 255) return fmt::format("the padding is {}; 255 is the most", s.pad);
+  const std::int64_t vectors = round_up(s.group_channels(), b.vec_size) / b.vec_size;
   const int window = s.conv_width() == 1 ? s.kernel : s.kernel + (b.window_width - 1) * s.stride;
   const int most = b.buffer_bytes / b.vec_size;
   if (window > 255) return fmt::format("the window is {} wide; 255 is the most", window);

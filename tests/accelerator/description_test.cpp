@@ -6,6 +6,7 @@
 
 #include <fstream>
 #include <functional>
+#include <random>
 
 #include "inure/accelerator/accelerator.hpp"
 #include "inure/accelerator/stage_files.hpp"
@@ -184,10 +185,14 @@ TEST(StageFiles, RefusesBrokenFoldersWithTheReason) {
       {[](Stage& s) { s.append_line("stride 2"); }, "layer.txt:18: \"stride 2\" is not key=number"},
       {[](Stage& s) { s.set("k", "9"), s.set("kh", "9"); },
        "layer.txt: the kernel (9) is larger than the padded input (6x7)"},
-      {sets("m", "0"), "layer.txt: a size is not positive"},
+      {sets("m", "0"), "layer.txt: the output channels is 0; 1 to 16777216 are possible"},
       {sets("c", "3"), "layer.txt: 2 groups do not divide 3 input and 6 output channels"},
-      {sets("stride", "0"), "stride and groups must be at least 1"},
-      {sets("pad", "-1"), "the padding at least 0"},
+      {sets("stride", "0"), "the stride is 0; 1 to 65536 are possible"},
+      {sets("pad", "-1"), "the padding is -1; 0 to 65536 are possible"},
+      {sets("pad", "2147483647"), "the padding is 2147483647; 0 to 65536 are possible"},
+      {sets("pad", "60000"), "the padded input has more than 2147483647 values"},
+      {sets("frac_din", "33"), "the input's fraction is 33; -16 to 24 are possible"},
+      {[](Stage& s) { s.append_line("stride=2"); }, "layer.txt:18: \"stride\" is there twice"},
       {sets("pool_size", "9"), "the pooling window (9) does not fit the map (4x5)"},
   };
   for (const Case& broken : table) {
@@ -197,6 +202,40 @@ TEST(StageFiles, RefusesBrokenFoldersWithTheReason) {
     expect_one_line(message, broken.message, broken.message);
     EXPECT_NE(message.find(stage.folder().string()), std::string::npos) << message;
   }
+}
+
+// Whatever numbers the file has: a refusal of one line, or sizes that fit the other files.
+TEST(StageFiles, BelievesNoNumberBeyondItsRange) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(fmt::format("repeat with the seed {}", seed));
+  std::mt19937 random(seed);
+  const char* keys[] = {"w",        "h",         "c",     "k",         "kh",         "m",
+                        "stride",   "pad",       "split", "relu",      "pool",       "frac_w",
+                        "frac_din", "frac_dout", "lrn",   "pool_size", "pool_stride"};
+  const std::int64_t values[] = {-2147483648, -1,       0,          1,          2,
+                                 3,           255,      65535,      65536,      65537,
+                                 46341,       16777216, 1000000000, 2147483646, 2147483647};
+  int sound = 0;
+  for (int i = 0; i < 3000; ++i) {
+    Stage stage;
+    std::string what;
+    for (auto n = random() % 4; n > 0; --n) {
+      const std::string key = keys[random() % std::size(keys)];
+      const std::string value = std::to_string(values[random() % std::size(values)]);
+      stage.set(key, value);
+      if (key == "k") stage.set("kh", value);
+      what += key + "=" + value + " ";
+    }
+    StageFiles files;
+    const std::string message = error_of([&] { files = read_stage(stage.folder()); });
+    ASSERT_EQ(message.find('\n'), std::string::npos) << what << message;
+    if (!message.empty()) continue;
+    ++sound;
+    ASSERT_EQ(files.weights.size(), std::size_t(files.spec.out_channels) * files.spec.taps());
+    ASSERT_GT(files.spec.conv_height(), 0) << what;
+    ASSERT_GT(files.spec.out_width(), 0) << what;
+  }
+  EXPECT_GT(sound, 100);
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <cstring>
+#include <utility>
 
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
@@ -91,6 +93,75 @@ TEST_F(ProductTableFile, RefusesDamage) {
             path.string() + ": a product table of version 2; expected 1");
   write_file_atomically(path, "text");
   EXPECT_EQ(error_of([&] { read_product_table(path); }), path.string() + ": not a product table");
+}
+
+// The text with a right checksum at its end in place of the one that it has.
+std::string sealed(std::string text) {
+  text.resize(text.size() - sizeof(std::uint64_t));
+  const std::uint64_t sum = product_table_checksum(text);
+  return text.append(reinterpret_cast<const char*>(&sum), sizeof sum);
+}
+
+void put32(std::string& text, std::size_t at, std::uint32_t value) {
+  std::memcpy(text.data() + at, &value, sizeof value);
+}
+
+// A file's own numbers say how much it takes: none is believed beyond the file's length, however
+// right the checksum.
+TEST_F(ProductTableFile, BelievesNoNumberBeyondItsLength) {
+  const auto path = folder_ / "t";
+  write_product_table(path, small_table());
+  const std::string whole = read_file(path);
+  const auto error = [&](const std::string& text) {
+    write_file_atomically(path, sealed(text));
+    return error_of([&] { read_product_table(path); });
+  };
+  EXPECT_EQ(error(whole), "");
+  std::string header = whole.substr(0, 32) + std::string(8, '\0');  // 40 bytes with the checksum
+  put32(header, 28, 0xFFFFFFF0u);                                   // length of made_by
+  EXPECT_NE(error(header).find("it "), std::string::npos);
+
+  const std::size_t clock = 32 + std::string("by hand").size() + 8192;
+  const std::size_t numbers[] = {12, 16, 20, 24, 28, clock, clock + 8, clock + 12, clock + 16};
+  for (const std::size_t at : numbers) {
+    for (const std::uint32_t value :
+         {0u, 1u, 127u, 0xFFFFu, 0x10001u, 0x7FFFFFFFu, 0x80000000u, 0xFFFFFFFFu}) {
+      std::string changed = whole;
+      put32(changed, at, value);
+      const std::string message = error(changed);
+      EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+      if (at == 24) {  // one clock is there
+        EXPECT_EQ(message == "", value == 1) << value;
+      }
+      if (at == 28) {
+        EXPECT_NE(message, "") << value;
+      }
+    }
+  }
+}
+
+// The simulator takes operands as indices and searches the exceptions.
+TEST_F(ProductTableFile, RefusesExceptionsThatCannotBe) {
+  const auto path = folder_ / "t";
+  const auto error = [&](const ProductTable& table) {
+    write_product_table(path, table);
+    return error_of([&] { read_product_table(path); });
+  };
+  ProductTable table = small_table();
+  std::swap(table.clocks[0].exceptions[0], table.clocks[0].exceptions[1]);
+  EXPECT_NE(error(table).find("not in order"), std::string::npos);
+  table = small_table();
+  table.clocks[0].exceptions[1] = table.clocks[0].exceptions[0];
+  EXPECT_NE(error(table).find("not in order"), std::string::npos);
+  table = small_table();
+  table.negative_activations = false;
+  EXPECT_NE(error(table).find("a negative activation"), std::string::npos);
+  table = small_table();
+  table.clocks[0].exceptions[2].delta = 0;
+  EXPECT_NE(error(table).find("an exception is none"), std::string::npos);
+  table = small_table();
+  table.enumerated[static_cast<std::size_t>(ProductTable::pair(5, 7))] = false;
+  EXPECT_NE(error(table).find("were not enumerated"), std::string::npos);
 }
 
 }  // namespace
