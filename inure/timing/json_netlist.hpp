@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -41,8 +43,10 @@ template <typename Visit>
 void each_bit(const std::string& name, const Json& net, Visit&& visit) {
   const Json& bits = net.at("bits");
   const int offset = net.value("offset", 0);
+  if (std::abs(std::int64_t{offset}) > 1'000'000) fail("net {}: an offset of {}", name, offset);
   for (std::size_t i = 0; i < bits.size(); ++i) {
     if (!bits[i].is_number()) continue;
+    if (!bits[i].is_number_integer()) fail("net {}: its bit {} is no whole number", name, i);
     visit(bits.size() == 1 ? name : fmt::format("{}[{}]", name, static_cast<int>(i) + offset),
           bits[i].get<int>());
   }

@@ -7,10 +7,13 @@
 
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
+#include "inure/base/label.hpp"
 #include "inure/timing/netlist.hpp"
 
 namespace inure::timing {
 namespace {
+
+constexpr int kMostNested = 64;  // of groups, and of a function's parentheses and negations
 
 // name (argument, ...) { attributes and groups }
 struct Group {
@@ -25,7 +28,7 @@ class Reader {
 
   Group read() {
     Group file;
-    read_statements(file, false);
+    read_statements(file, 0);
     return file;
   }
 
@@ -37,7 +40,7 @@ class Reader {
   void skip_space() {
     while (at_ < text_.size()) {
       if (text_.substr(at_, 2) == "/*") {
-        at_ = text_.find("*/", at_);
+        at_ = text_.find("*/", at_ + 2);
         if (at_ == std::string_view::npos) bad("the end of a comment");
         at_ += 2;
       } else if (std::isspace(static_cast<unsigned char>(text_[at_])) || text_[at_] == '\\') {
@@ -70,7 +73,9 @@ class Reader {
     return std::string(text_.substr(begin, at_ - begin));
   }
 
-  void read_statements(Group& group, bool nested) {
+  void read_statements(Group& group, int depth) {
+    if (depth > kMostNested) bad("no group within so many others");
+    const bool nested = depth > 0;
     while (true) {
       if (take(';')) continue;
       if (nested && take('}')) return;
@@ -79,18 +84,18 @@ class Reader {
         if (nested) bad("'}'");
         return;
       }
-      read_statement(group);
+      read_statement(group, depth);
     }
   }
 
-  void read_statement(Group& group) {
+  void read_statement(Group& group, int depth) {
     std::string name = word();
     if (take(':')) {
       group.attributes[name] = word();
       while (at_ < text_.size() && text_[at_] != ';' && text_[at_] != '\n') ++at_;
       return;
     }
-    if (!take('(')) bad("':' or '(' after " + name);
+    if (!take('(')) bad("':' or '(' after " + label_of(name));
     std::string first;
     for (bool any = false; !take(')');) {
       const std::string argument = word();
@@ -100,7 +105,7 @@ class Reader {
     if (!take('{')) return;  // an attribute with several values
     group.groups.push_back({std::move(name), std::move(first), {}, {}});
     // The reference stays good: only this group's own list grows meanwhile.
-    read_statements(group.groups.back(), true);
+    read_statements(group.groups.back(), depth + 1);
   }
 
   std::string path_;
@@ -122,7 +127,9 @@ class Function {
   }
 
  private:
-  [[noreturn]] void bad() const { fail("function \"{}\": not understood at {}", text_, at_ + 1); }
+  [[noreturn]] void bad() const {
+    fail("function \"{}\": not understood at {}", label_of(text_), at_ + 1);
+  }
   char next() {
     while (at_ < text_.size() && text_[at_] == ' ') ++at_;
     return at_ < text_.size() ? text_[at_] : '\0';
@@ -152,10 +159,12 @@ class Function {
     return value;
   }
   std::uint64_t inverted() {
-    if (next() == '!') {
-      ++at_;
-      return ~inverted();
-    }
+    bool odd = false;
+    for (; next() == '!'; ++at_) odd = !odd;
+    const std::uint64_t value = plain();
+    return odd ? ~value : value;
+  }
+  std::uint64_t plain() {
     std::uint64_t value = operand();
     while (next() == '\'') {
       ++at_;
@@ -165,10 +174,12 @@ class Function {
   }
   std::uint64_t operand() {
     if (next() == '(') {
+      if (++depth_ > kMostNested) bad();
       ++at_;
       const std::uint64_t value = any_of();
       if (next() != ')') bad();
       ++at_;
+      --depth_;
       return value;
     }
     const std::size_t begin = at_;
@@ -177,6 +188,7 @@ class Function {
       ++at_;
     }
     const std::string name = text_.substr(begin, at_ - begin);
+    if (name.empty()) bad();
     if (name == "0") return 0;
     if (name == "1") return ~std::uint64_t{0};
     const auto input = std::find(inputs_.begin(), inputs_.end(), name);
@@ -190,6 +202,7 @@ class Function {
   const std::string& text_;
   const std::vector<std::string>& inputs_;
   std::size_t at_ = 0;
+  int depth_ = 0;
 };
 
 const std::string* attribute(const Group& group, const std::string& name) {
@@ -224,6 +237,7 @@ LibertyCell read_cell(const Group& group) {
     if (part.name == "latch") cell.unsupported = "is a latch";
     if (part.name == "ff") ff = &part;
     if (part.name != "pin") continue;
+    if (part.argument.empty()) fail("a pin has no name");
     const std::string* direction = attribute(part, "direction");
     if (direction && *direction == "input") cell.inputs.push_back(part.argument);
     if (attribute(part, "three_state")) cell.unsupported = "has a tristate output";
@@ -250,6 +264,10 @@ LibertyCell read_cell(const Group& group) {
 }  // namespace
 
 std::uint64_t truth_of(const std::string& function, const std::vector<std::string>& inputs) {
+  if (inputs.size() > Netlist::kMaxPins) {
+    fail("function \"{}\": {} inputs; up to {} are supported", function, inputs.size(),
+         Netlist::kMaxPins);
+  }
   return Function(function, inputs).truth();
 }
 
@@ -259,10 +277,11 @@ LibertyCells read_liberty(const std::filesystem::path& path) {
   for (const Group& library : Reader(path.string(), text).read().groups) {
     for (const Group& group : library.groups) {
       if (group.name != "cell") continue;
+      if (group.argument.empty()) fail("{}: a cell has no name", path.string());
       try {
         cells[group.argument] = read_cell(group);
       } catch (const Error& error) {
-        fail("{}: cell {}: {}", path.string(), group.argument, error.what());
+        fail("{}: cell {}: {}", path.string(), label_of(group.argument), error.what());
       }
     }
   }

@@ -61,6 +61,7 @@ class Importer {
     if (wire == sdf_.wires.end()) {
       fail("{}: no wire delay to {}/{} in the SDF file", path_, name, port);
     }
+    if (net < 0) fail("{}: {}/{} is not connected", path_, name, port);
     return {net, ideal_[static_cast<std::size_t>(net)] ? Edges{} : wire->second, arc, {}};
   }
 
@@ -198,7 +199,9 @@ class Importer {
         times == sdf_.cells.end() ? nullptr : times->second.find_path(kFrom, kTo);
     if (!path) fail("{}: no delay through the global buffer {} in the SDF file", path_, name);
     const Pin from = pin(name, kFrom, net_of(cell, kFrom), path->delay);
-    netlist_.add_gate(name, 0b10, std::span(&from, 1), net_of(cell, kTo));
+    const int to = net_of(cell, kTo);
+    if (to < 0) fail("{}: {}/{} is not connected", path_, name, kTo);
+    netlist_.add_gate(name, 0b10, std::span(&from, 1), to);
   }
 
   // The synthesis gives a net several names; nextpnr keeps one.

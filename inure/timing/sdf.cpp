@@ -11,6 +11,8 @@
 namespace inure::timing {
 namespace {
 
+constexpr double kMostPs = 1e6;  // of one delay
+
 std::string unescape(std::string_view name) {
   std::string plain;
   plain.reserve(name.size());
@@ -110,6 +112,7 @@ class Reader {
     const std::string_view name(unit);
     const double ps = name == "ps" ? 1 : name == "ns" ? 1e3 : name == "us" ? 1e6 : 0;
     if (ps == 0) bad("a time in ps, ns or us");
+    if (!(number > 0 && number * ps <= 1e6)) bad("a time scale above 0, up to 1us");
     scale_ = number * ps * per_ps_;
     skip_rest();
   }
@@ -148,18 +151,28 @@ class Reader {
       const std::string sink = unescape(word());
       sdf_.wires[sink] = read_edges();
     } else if (keyword == "IOPATH") {
-      const std::string from = read_port(nullptr);
-      const std::string to = unescape(word());
-      add_path(sdf_.cells[instance], from, to, read_edges());
+      read_path_after_keyword(instance);
     } else if (keyword == "COND") {
       while (at_ < text_.size() && text_.substr(at_, 7) != "(IOPATH") ++at_;
-      read_delay(instance);
+      read_path(instance);
     } else if (keyword == "CONDELSE") {
-      read_delay(instance);
+      read_path(instance);
     } else {
       bad("INTERCONNECT or IOPATH");
     }
     close();
+  }
+
+  void read_path(const std::string& instance) {
+    if (enter() != "IOPATH") bad("IOPATH");
+    read_path_after_keyword(instance);
+    close();
+  }
+
+  void read_path_after_keyword(const std::string& instance) {
+    const std::string from = read_port(nullptr);
+    const std::string to = unescape(word());
+    add_path(sdf_.cells[instance], from, to, read_edges());
   }
 
   static void add_path(Sdf::Cell& cell, const std::string& from, const std::string& to,
@@ -234,7 +247,9 @@ class Reader {
     }
     if (!any) bad("a delay");
     close();
-    return static_cast<int>(std::lround(worst * scale_));
+    const double units = worst * scale_;
+    if (!(std::abs(units) <= kMostPs * per_ps_)) bad("a delay of at most 1us");
+    return static_cast<int>(std::lround(units));
   }
 
   std::string path_;

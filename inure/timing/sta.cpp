@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <array>
 
+#include "inure/base/error.hpp"
+
 namespace inure::timing {
 namespace {
 
 constexpr int kNever = -1;
+constexpr int kLongest = 1'000'000'000;  // of a path: one delay more fits an int
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
@@ -26,6 +29,7 @@ void pass(const Pin& pin, const Arrival& in, Arrival& out) {
       if (pin.sense == Sense::kPositive && to != edge) continue;
       if (pin.sense == Sense::kNegative && to == edge) continue;
       const int at = in.at[index(edge)] + by_edge(pin.wire, edge) + by_edge(pin.arc, to);
+      if (at > kLongest) fail("a path of more than {} ps; expected shorter delays", kLongest);
       if (at <= out.at[index(to)]) continue;
       out.at[index(to)] = at;
       out.from_net[index(to)] = pin.net;

@@ -55,6 +55,29 @@ TEST(Sdf, NamesTheLineOfAnError) {
   }
 }
 
+TEST(Sdf, BelievesNoNumberBeyondAGatesDelay) {
+  TemporaryFolder scratch;
+  const auto path = scratch / "a.sdf";
+  const auto error = [&](const std::string& scale, const std::string& delay) {
+    write_file_atomically(path, "(DELAYFILE (TIMESCALE " + scale +
+                                    ") (CELL (INSTANCE u) (DELAY (ABSOLUTE (IOPATH A Y (" + delay +
+                                    "))))))");
+    return error_of([&] { read_sdf(path); });
+  };
+  EXPECT_EQ(error("1ps", "1000000"), "");
+  EXPECT_EQ(error("1us", "1"), "");
+  for (const char* delay : {"1000001", "1e300", "-1e9", "inf", "nan", "1e999"}) {
+    EXPECT_NE(error("1ps", delay), "") << delay;
+  }
+  for (const char* scale : {"0ps", "-1ps", "nan ns", "inf us", "1e300ns", "2us", "1 s"}) {
+    EXPECT_NE(error(scale, "1"), "") << scale;
+  }
+  std::string nested = "(DELAYFILE (CELL (INSTANCE u) (DELAY (ABSOLUTE ";
+  for (int i = 0; i < 200'000; ++i) nested += "(CONDELSE ";
+  write_file_atomically(path, nested);
+  EXPECT_NE(error_of([&] { read_sdf(path); }).find(":1: expected IOPATH"), std::string::npos);
+}
+
 // The placed lane with one thing changed.
 class Refusal : public testing::Test {
  protected:

@@ -54,5 +54,47 @@ TEST(Liberty, RegistersAndWhatIsNotSupported) {
             path.string() + ":3: expected ':' or '(' after pin");
 }
 
+// Whatever a file has in place of names, functions and groups, reading it ends, in a line or well.
+TEST(Liberty, EndsOnDamage) {
+  TemporaryFolder scratch;
+  const auto path = scratch / "cells.lib";
+  const auto error = [&](const std::string& text) {
+    write_file_atomically(path, text);
+    const std::string message = error_of([&] { read_liberty(path); });
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+    return message;
+  };
+  const auto cell = [](const std::string& pins) {
+    return "library(x) { cell (G) {" + pins + "} }";
+  };
+  const auto gate = [&](const std::string& function) {
+    return cell("pin(A) { direction : input; } pin(Y) { direction : output; function : \"" +
+                function + "\"; }");
+  };
+  EXPECT_EQ(error(gate("A")), "");
+  for (const char* name : {"", "\"\"", " "}) {
+    EXPECT_NE(error(cell("pin(" + std::string(name) + ") { direction : input; }")).find("no name"),
+              std::string::npos);
+  }
+  EXPECT_NE(error("library(x) { cell () { } }").find("a cell has no name"), std::string::npos);
+  for (int c = 1; c < 256; ++c) {  // a character that no function has, at each place
+    const std::string odd(1, static_cast<char>(c));
+    for (const std::string& text : {odd, odd + "A", "A" + odd, "A" + odd + "A", "(" + odd + ")"}) {
+      for (const char* input : {"A", ""}) {
+        const std::string message = error_of([&] { truth_of(text, {input}); });
+        EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+      }
+    }
+  }
+  EXPECT_NE(error(gate("\x7F")).find("not understood at 1"), std::string::npos);
+  const int deep = 200'000;
+  EXPECT_NE(error(gate(std::string(deep, '('))), "");
+  EXPECT_EQ(error(gate(std::string(deep, '!') + "A")), "");
+  std::string nested;
+  for (int i = 0; i < deep; ++i) nested += "a(b){";
+  EXPECT_NE(error(nested).find("no group within so many others"), std::string::npos);
+  EXPECT_NE(error("library(x) { /*/ }").find("the end of a comment"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace inure::timing
