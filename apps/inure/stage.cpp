@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "commands.hpp"
 #include "inure/accelerator/stage_files.hpp"
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
+#include "inure/base/label.hpp"
 #include "inure/network/placement.hpp"
 
 namespace inure::app {
@@ -24,9 +27,23 @@ AcceleratorDescription description_of(const Options& options) {
   return description;
 }
 
+// What is said of other layers' errors would have no effect here.
+void check_errors(const AcceleratorDescription& description, const Options& options,
+                  const std::string& stage) {
+  const auto check = [&](const auto& layers) {
+    if (layers.empty() || std::count(layers.begin(), layers.end(), stage) > 0) return;
+    fail("{}: layer \"{}\" is to err; the stage is \"{}\", as its folder is called",
+         options.accelerator, label_of(layers[0]), label_of(stage));
+  };
+  for (const auto& flip : description.errors().bit_flip()) check(flip.layer());
+  check(description.errors().timing().layer());
+}
+
 void stage(const Options& options, std::uint64_t seed) {
   const StageFiles files = read_stage(options.folder);
-  const auto accelerator = all_accelerators().make(description_of(options));
+  const AcceleratorDescription description = description_of(options);
+  check_errors(description, options, files.spec.name);
+  const auto accelerator = all_accelerators().make(description);
   std::vector<std::int32_t> bias(files.bias.begin(), files.bias.end());
   // The files' bias has the weights' fraction; an accelerator with a wide one has the products'.
   const int up = accelerator->bias_fraction(files.spec) - files.spec.frac_w;

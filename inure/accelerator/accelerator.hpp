@@ -64,7 +64,8 @@ class Registry {
  public:
   using Factory = std::function<std::unique_ptr<Accelerator>(const AcceleratorDescription&)>;
   void add(const std::string& kind, const std::string& summary, Factory factory);
-  // Throws Error for an unknown kind (with the known ones) and for what the kind refuses.
+  // Throws Error for an unknown kind (with the known ones), for what check_description() refuses
+  // and for what the kind refuses.
   std::unique_ptr<Accelerator> make(const AcceleratorDescription& description) const;
   std::map<std::string, std::string> kinds() const;  // name, summary
 
@@ -76,7 +77,14 @@ class Registry {
   std::map<std::string, Kind> kinds_;
 };
 
-// The description as a text file. Throws Error with file, line and what is wrong.
+// Throws Error, which begins with `name`, where a number is out of the range that description.proto
+// gives, or where parts contradict or repeat each other. Files that it names are not looked at.
+void check_description(const AcceleratorDescription& description, const std::string& name);
+
+// Bits of a value at each place where flips happen: 8, 16 or 32.
+int bits_of(BitFlipDescription::Where where);
+
+// The description as a text file; checked. Throws Error with file, line and what is wrong.
 AcceleratorDescription read_description(const std::string& path);
 AcceleratorDescription parse_description(const std::string& text, const std::string& name);
 std::string to_text(const AcceleratorDescription& description);

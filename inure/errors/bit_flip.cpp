@@ -266,17 +266,6 @@ std::unique_ptr<CycleErrors> AccumulatorFlips::cycles(const ErrorKey& key,
 
 }  // namespace
 
-int bits_of(BitFlipDescription::Where where) {
-  switch (where) {
-    case BitFlipDescription::PRODUCTS:
-      return 16;
-    case BitFlipDescription::ACCUMULATORS:
-      return 32;
-    default:
-      return 8;
-  }
-}
-
 std::unique_ptr<ErrorModel> make_bit_flip(BitFlipDescription::Where where, double rate, int low_bit,
                                           int high_bit, std::uint32_t model) {
   switch (where) {

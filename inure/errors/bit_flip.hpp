@@ -11,7 +11,4 @@ namespace inure {
 std::unique_ptr<ErrorModel> make_bit_flip(BitFlipDescription::Where where, double rate, int low_bit,
                                           int high_bit, std::uint32_t model);
 
-// Bits of a value at each place: 8, 16 or 32.
-int bits_of(BitFlipDescription::Where where);
-
 }  // namespace inure

@@ -1,7 +1,10 @@
 #include "inure/errors/error_model.hpp"
 
 #include <algorithm>
+#include <set>
+#include <string>
 
+#include "inure/accelerator/accelerator.hpp"
 #include "inure/base/error.hpp"
 #include "inure/errors/bit_flip.hpp"
 #include "inure/errors/stuck_at.hpp"
@@ -9,31 +12,6 @@
 
 namespace inure {
 namespace {
-
-void check(const BitFlipDescription& flip, int high_bit) {
-  const std::string& where = BitFlipDescription::Where_Name(flip.where());
-  if (!(flip.rate() >= 0 && flip.rate() <= 1)) {
-    fail("errors: bit_flip in {}: the rate is {}; it is a probability for each bit, 0 to 1", where,
-         flip.rate());
-  }
-  const int bits = bits_of(flip.where());
-  if (high_bit < 0 || high_bit >= bits || flip.low_bit() > static_cast<std::uint32_t>(high_bit)) {
-    fail("errors: bit_flip in {}: bits {} to {}; a value there has bits 0 to {}, low before high",
-         where, flip.low_bit(), high_bit, bits - 1);
-  }
-}
-
-void check(const StuckAtDescription& fault, std::uint32_t vec_size, std::uint32_t lane_num) {
-  const auto at_most = [](const char* what, std::uint32_t value, std::uint32_t bound) {
-    if (value >= bound) {
-      fail("errors: stuck_at: {} {} does not exist; there are 0 to {}", what, value, bound - 1);
-    }
-  };
-  at_most("lane", fault.lane(), lane_num);
-  at_most("multiplier", fault.multiplier(), vec_size);
-  at_most("bit", fault.bit(), 16);
-  at_most("value", fault.value(), 2);
-}
 
 bool concerns(const google::protobuf::RepeatedPtrField<std::string>& layers,
               const std::string& layer) {
@@ -51,8 +29,7 @@ ErrorSources::ErrorSources(ErrorsDescription description, TimingLanesCache& cach
   if (description_.has_timing()) timing_ = cache.load(description_.timing());
 }
 
-ErrorModels ErrorSources::models(const std::string& layer, std::uint32_t vec_size,
-                                 std::uint32_t lane_num) const {
+ErrorModels ErrorSources::models(const std::string& layer, std::uint32_t vec_size) const {
   const ErrorsDescription& errors = description_;
   ErrorModels models;
   if (timing_) {  // the first: it reads the sums
@@ -68,14 +45,14 @@ ErrorModels ErrorSources::models(const std::string& layer, std::uint32_t vec_siz
     const BitFlipDescription& flip = errors.bit_flip(i);
     const int high =
         flip.has_high_bit() ? static_cast<int>(flip.high_bit()) : bits_of(flip.where()) - 1;
-    check(flip, high);
     if (concerns(flip.layer(), layer) && flip.rate() > 0) {
       models.push_back(make_bit_flip(flip.where(), flip.rate(), static_cast<int>(flip.low_bit()),
                                      high, static_cast<std::uint32_t>(i)));
     }
   }
+  std::set<std::string> faults;
   for (const StuckAtDescription& fault : errors.stuck_at()) {
-    check(fault, vec_size, lane_num);
+    if (!faults.insert(fault.SerializeAsString()).second) continue;  // every fault counts once
     models.push_back(make_stuck_at(static_cast<int>(fault.lane()),
                                    static_cast<int>(fault.multiplier()),
                                    static_cast<int>(fault.bit()), fault.value() == 1));

@@ -174,18 +174,17 @@ using ErrorModels = std::vector<std::unique_ptr<ErrorModel>>;
 struct TimingLanes;
 class TimingLanesCache;
 
-// What a description says about errors, its files read once for all layers; with a cache, once for
-// all that share it.
+// What a description that check_description() passes says about errors, its files read once for all
+// layers; with a cache, once for all that share it.
 class ErrorSources {
  public:
   ErrorSources() = default;
   ErrorSources(ErrorsDescription description);  // NOLINT: a description is one
   ErrorSources(ErrorsDescription description, TimingLanesCache& cache);
 
-  // The models that concern this layer. Throws Error for a rate outside [0, 1], bits outside the
-  // value, a lane or multiplier that the accelerator does not have.
-  ErrorModels models(const std::string& layer, std::uint32_t vec_size,
-                     std::uint32_t lane_num) const;
+  // The models that concern this layer; of equal faults one. Throws Error where the profiles' lanes
+  // have another number of multipliers.
+  ErrorModels models(const std::string& layer, std::uint32_t vec_size) const;
 
  private:
   ErrorsDescription description_;

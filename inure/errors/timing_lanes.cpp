@@ -63,13 +63,6 @@ void refuse_negative_activations(const std::string& layer) {
 }
 
 double delay_factor(const VoltageDescription& v) {
-  if (!(v.threshold() >= 0 && v.supply() > v.threshold() && v.nominal() > v.threshold())) {
-    fail("errors: timing: voltage: supply {} and nominal {} must be above the threshold {}",
-         v.supply(), v.nominal(), v.threshold());
-  }
-  if (!(v.alpha() >= 1 && v.alpha() <= 2)) {
-    fail("errors: timing: voltage: alpha is {}; the law has 1 to 2", v.alpha());
-  }
   const auto delay = [&](double volt) { return volt / std::pow(volt - v.threshold(), v.alpha()); };
   return delay(v.supply()) / delay(v.nominal());
 }
@@ -82,7 +75,6 @@ TimingProfiles read_timing_profiles(const TimingDescription& d) {
     fail("errors: timing: give either clock_mhz or relative_clock");
   }
   const double clock = d.has_clock_mhz() ? d.clock_mhz() : d.relative_clock();
-  if (!(clock > 0)) fail("errors: timing: the clock is {}; it must be above 0", clock);
   TimingProfiles read;
   double slowest = 0;
   for (const std::string& file : d.profile()) {
@@ -99,10 +91,6 @@ TimingProfiles read_timing_profiles(const TimingDescription& d) {
 }
 
 std::shared_ptr<const TimingLanes> load_timing_lanes(const TimingDescription& d) {
-  if (d.tables_size() != 0 && d.tables_size() != d.profile_size()) {
-    fail("errors: timing: {} tables for {} profiles; give one for each, or none", d.tables_size(),
-         d.profile_size());
-  }
   const auto [profiles, period_ps] = read_timing_profiles(d);
   auto lanes = std::make_shared<TimingLanes>();
   lanes->vec_size = static_cast<int>(profiles[0].vec_size());

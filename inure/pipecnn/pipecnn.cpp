@@ -14,7 +14,7 @@ class Pipecnn : public Accelerator {
  public:
   Pipecnn(const AcceleratorDescription& description, TimingLanesCache& lanes, const char* how)
       : build_(build_of(description)), errors_(description.errors(), lanes), how_(how) {
-    errors_.models("", build_.vec_size, build_.lane_num);  // for its checks
+    errors_.models("", build_.vec_size);  // for its check
   }
 
   std::string summary() const override {

@@ -34,7 +34,7 @@ PipecnnProgram::PipecnnProgram(std::vector<StageSpec> stages, const Build& build
     stage.spec = spec;
     stage.geometry = geometry_of(spec, build);
     stage.id = hash(spec.name);
-    stage.errors = errors.models(spec.name, build.vec_size, build.lane_num);
+    stage.errors = errors.models(spec.name, build.vec_size);
     for (const auto& model : stage.errors) {
       stage.weights_err |= model->corrupts_weights();
       stage.activations_err |= model->corrupts_activations();

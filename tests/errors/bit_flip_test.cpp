@@ -15,7 +15,7 @@ namespace {
 
 ErrorModels models_of(const std::string& flips, const std::string& layer = "conv1") {
   const auto description = parse_description("errors { " + flips + " }", "test");
-  return ErrorSources(description.errors()).models(layer, 4, 16);
+  return ErrorSources(description.errors()).models(layer, 4);
 }
 
 std::string flip(const std::string& where, double rate, const std::string& more = "") {
@@ -179,6 +179,15 @@ TEST(BitFlip, SeveralOnesAreIndependent) {
   double both = 0;
   for (std::size_t i = 0; i < once.size(); ++i) both += once[i] & twice[i] & 1;
   EXPECT_NEAR(both, 500, 5 * std::sqrt(500));
+}
+
+// A fault is one fault, however often it is listed.
+TEST(StuckAt, CountsOnce) {
+  const std::string fault = "stuck_at { lane: 1 multiplier: 2 bit: 3 value: 1 } ";
+  const std::string other = "stuck_at { lane: 1 multiplier: 2 bit: 4 value: 1 } ";
+  EXPECT_EQ(models_of(fault).size(), 1u);
+  EXPECT_EQ(models_of(fault + fault).size(), 1u);
+  EXPECT_EQ(models_of(fault + other + fault).size(), 2u);
 }
 
 }  // namespace
