@@ -76,6 +76,11 @@ class SyntheticSource : public data::Source {
   std::int64_t batch_ = 0;
 };
 
+// Layers may share a name, never a top.
+std::string key_of(const caffe::LayerParameter& layer) {
+  return layer.top_size() > 0 ? layer.top(0) : "";
+}
+
 }  // namespace
 
 SyntheticData parse_synthetic_data(const std::string& text) {
@@ -95,7 +100,7 @@ SyntheticData parse_synthetic_data(const std::string& text) {
 }
 
 Network::Shapes Feed::open(const caffe::LayerParameter& layer) {
-  Entry& entry = entries_[layer.name()];
+  Entry& entry = entries_[key_of(layer)];
   if (synthetic_ && reads_files(layer)) {
     entry.source = std::make_unique<SyntheticSource>(layer, *synthetic_, seed_);
   } else {
@@ -111,7 +116,7 @@ Network::Shapes Feed::open(const caffe::LayerParameter& layer) {
 
 void Feed::feed(Network& network, std::int64_t batch) {
   for (const caffe::LayerParameter& layer : network.data_layers()) {
-    Entry& entry = entries_.at(layer.name());
+    Entry& entry = entries_.at(key_of(layer));
     if (entry.next != batch) entry.source->seek(batch);
     const std::vector<data::Array> tops = entry.source->next();
     entry.next = batch + 1;

@@ -51,7 +51,7 @@ class Feed {
   caffe::Phase phase_;
   std::uint64_t seed_;
   std::optional<SyntheticData> synthetic_;
-  std::map<std::string, Entry> entries_;  // by the name of the layer
+  std::map<std::string, Entry> entries_;  // by the first top of the layer
   std::int64_t batch_size_ = 0, records_ = 0;
 };
 

@@ -288,6 +288,39 @@ TEST(Placement, Cifar10QuickRunsButForItsPooling) {
   }
 }
 
+// Caffe pools conv1's 10 x 10 values to 5 x 5 (kernel 3, stride 2), rounded down to 4 x 4: only
+// then it is the accelerator's pooling.
+TEST(Placement, PoolingThatRoundsDownIsTheAccelerators) {
+  const auto pooling = [](const std::string& rounding) {
+    std::string text = small_net();
+    const std::string pool = "kernel_size: 2 stride: 2";
+    return text.replace(text.find(pool), pool.size(), "kernel_size: 3 stride: 2 " + rounding);
+  };
+  for (const std::string rounding : {"", "round_mode: CEIL", "ceil_mode: true"}) {
+    const auto net = filled(pooling(rounding));
+    const Placement& placement = place(*net, describe(kSmallFormats));
+    EXPECT_EQ(net->blob("pool1").shape[2], 5) << rounding;
+    EXPECT_FALSE(placement.stages()[0].pool) << rounding;
+    EXPECT_NE(note_of(placement, "pool1").find("Caffe pools 10 to 5 values (ceil mode)"),
+              std::string::npos)
+        << rounding;
+  }
+  for (const std::string rounding : {"round_mode: FLOOR", "ceil_mode: false"}) {
+    const auto net = filled(pooling(rounding)), on_host = filled(pooling(rounding));
+    Placement& placement = place(*net, describe(kSmallFormats));
+    EXPECT_EQ(net->blob("pool1").shape[2], 4) << rounding;
+    ASSERT_TRUE(placement.stages()[0].pool) << rounding;
+    EXPECT_EQ(placement.stages()[0].out_height(), 4) << rounding;
+    place(*on_host, describe(kSmallFormats + "host_layer: 'pool1'"));
+    net->forward(0);
+    on_host->forward(0);
+    EXPECT_EQ(floats_of(net->blob("pool1").data()), floats_of(on_host->blob("pool1").data()))
+        << rounding;
+    net->backward();
+    EXPECT_TRUE(net->blob("conv1").gradient.defined());
+  }
+}
+
 // The LRN of conv1 is the accelerator's where the output has no fraction bits.
 TEST(Placement, LrnIsFusedOrOnTheHost) {
   std::string text = small_net();

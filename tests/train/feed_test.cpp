@@ -2,6 +2,7 @@
 
 #include <google/protobuf/text_format.h>
 
+#include "inure/caffe/files.hpp"
 #include "support.hpp"
 
 namespace inure {
@@ -36,6 +37,23 @@ TEST(Feed, RefusesSyntheticDataWithoutAShape) {
         error_of([&] { parse_synthetic_data(text); }),
         fmt::format("--synthetic-data {}: is not CHANNELSxHEIGHTxWIDTH, for example 3x227x227",
                     text));
+  }
+}
+
+TEST(Feed, LayersOfOneNameHaveTheirOwnData) {
+  for (const std::string name : {"name: 'd'", ""}) {
+    const auto layer = [&](const std::string& top, int value) {
+      return fmt::format(
+          "layer {{ {} type: 'DummyData' top: '{}' dummy_data_param {{ shape {{ dim: 3 }} "
+          "data_filler {{ value: {} }} }} }}",
+          name, top, value);
+    };
+    Feed feed(caffe::TEST, 1);
+    Network net(caffe::parse_net(layer("a", 1) + layer("b", 2), "net"), caffe::TEST, 1,
+                feed.opener());
+    feed.feed(net, 0);
+    EXPECT_EQ(net.blob("a").floats()[2], 1) << name;
+    EXPECT_EQ(net.blob("b").floats()[2], 2) << name;
   }
 }
 

@@ -1,0 +1,134 @@
+// The networks of public zoos and of the project's origin: how far each of them comes.
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+
+#include "helpers.hpp"
+#include "tests/common.hpp"
+
+namespace inure::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kLargestInShortRun = 60;  // layers
+
+struct Count {
+  int files = 0, solvers = 0, parsed = 0, built = 0, forward = 0, backward = 0, not_tried = 0;
+};
+
+std::vector<fs::path> prototxts_in(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.path().extension() == ".prototxt") files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// A batch of one picture; the pictures' size where the layer itself does not say it.
+Network::Shapes one_picture(const caffe::LayerParameter& layer, const std::string& file) {
+  Network::Shapes shapes;
+  if (layer.type() == "Input" || layer.type() == "DummyData") {
+    shapes = shapes_or({})(layer);
+    for (auto& shape : shapes) {
+      if (!shape.empty()) shape[0] = 1;
+    }
+    return shapes;
+  }
+  const bool digits = file.find("mnist") != file.npos || file.find("lenet") != file.npos;
+  const bool small = file.find("cifar") != file.npos;
+  std::int64_t size = digits ? 28 : small ? 32 : 224;
+  if (layer.transform_param().crop_size() > 0) size = layer.transform_param().crop_size();
+  shapes.push_back({1, digits ? 1 : 3, size, size});
+  while (static_cast<int>(shapes.size()) < layer.top_size()) shapes.push_back({1});
+  return shapes;
+}
+
+bool learns(const caffe::NetParameter& net) {
+  return std::any_of(net.layer().begin(), net.layer().end(), [](const auto& layer) {
+    return layer.type().find("Loss") != std::string::npos;
+  });
+}
+
+// Parses, builds and runs one network, as far as it comes. Throws Error with what stopped it.
+void try_network(const fs::path& file, bool all, Count& count) {
+  const caffe::NetParameter net = caffe::read_net(file);
+  ++count.parsed;
+  if (!all && net.layer_size() > kLargestInShortRun) {
+    ++count.not_tried;
+    return;
+  }
+  const bool train = learns(net);
+  Network network(net, train ? caffe::TRAIN : caffe::TEST, 1,
+                  [&](const auto& layer) { return one_picture(layer, file.string()); });
+  ++count.built;
+  for (const auto& layer : network.data_layers()) {
+    for (const std::string& top : layer.top()) {
+      const std::int64_t values = network.blob_versions(top).front()->count();
+      const bool label = values == 1;
+      network.set_input(top, label ? std::vector<float>{0} : random_values(values, 1));
+    }
+  }
+  network.forward(0);
+  ++count.forward;
+  if (!train) return;
+  network.backward();
+  ++count.backward;
+}
+
+// "... type "X" ..." and the like, without the file, so that equal reasons are counted together.
+std::string reason_of(const std::string& message, const fs::path& file) {
+  std::string reason = message;
+  if (const auto at = reason.find(file.string()); at != reason.npos) {
+    reason.erase(at, file.string().size());
+  }
+  if (const auto at = reason.find("; known:"); at != reason.npos) reason.erase(at);
+  return reason;
+}
+
+void try_all(const fs::path& folder, bool all) {
+  Count count;
+  std::map<std::string, std::vector<std::string>> refused;
+  for (const fs::path& file : prototxts_in(folder)) {
+    ++count.files;
+    const std::string error = error_of([&] {
+      if (file.filename().string().find("solver") != std::string::npos) {
+        caffe::read_solver(file);
+        ++count.solvers;
+      } else {
+        try_network(file, all, count);
+      }
+    });
+    if (error.empty()) continue;
+    EXPECT_EQ(error.find('\n'), error.npos) << error;
+    refused[reason_of(error, file)].push_back(fs::relative(file, folder).string());
+  }
+  for (const auto& [reason, files] : refused) {
+    std::cout << files.size() << " refused, " << files[0] << ": " << reason << '\n';
+  }
+  std::cout << fmt::format(
+      "{}: {} files: {} solvers read; of {} networks {} parsed, {} built, {} ran forward, {} with "
+      "a "
+      "loss ran backward{}\n",
+      folder.filename().string(), count.files, count.solvers, count.files - count.solvers,
+      count.parsed, count.built, count.forward, count.backward,
+      count.not_tried ? fmt::format("; {} with more than {} layers were only parsed",
+                                    count.not_tried, kLargestInShortRun)
+                      : "");
+  EXPECT_EQ(count.forward, count.built);
+}
+
+// INURE_ALL_NETWORKS=1 runs the large ones too (some minutes); a folder there takes its place.
+TEST(PublicNetworks, RunOrAreRefusedWithTheReason) {
+  NEEDS_SHARED("prototxt_zoo");
+  const char* all = std::getenv("INURE_ALL_NETWORKS");
+  if (all != nullptr && fs::is_directory(all)) return try_all(all, true);
+  try_all(kShared + "/prototxt_zoo", all != nullptr);
+  try_all(kShared + "/origin", all != nullptr);
+}
+
+}  // namespace
+}  // namespace inure::test
