@@ -117,6 +117,14 @@ void add_images(CLI::App& app, CLI::App& convert) {
       ->excludes(resize)
       ->excludes(gray);
   command.add_flag("--shuffle", options.shuffle, "In an order drawn from --seed");
+  command.footer(
+      "A picture gives the same values by a database of pixels, by one of --encoded files and by "
+      "an\n"
+      "ImageData layer: turned as its EXIF data say, 8 bits a channel (of 16 the high ones), B, G "
+      "and R\n"
+      "(or gray) without transparency, CMYK converted. A truncated or damaged file ends the "
+      "conversion\n"
+      "with its name. With --encoded, gray files become PNGs of three channels.");
   add_outputs(command, arguments);
   command.callback([arguments, &app] {
     auto& chosen = arguments->options;

@@ -44,8 +44,8 @@ void add_execution_options(CLI::App& command, NetOptions& options) {
       command
           .add_option(
               "--synthetic-data", options.synthetic,
-              "Random images in place of those of Data and ImageData layers, with the shape given "
-              "or, without one, that of crop_size")
+              "Random images in place of those of Data, ImageData and Input layers, with the shape "
+              "given or, without one, that of the layer or of crop_size")
           ->expected(0, 1)
           ->type_name("CxHxW");
   command.add_option("--gpu", options.gpu, "Of Caffe; has no effect here")->type_name("ID");
@@ -64,6 +64,7 @@ OpenNet open_net(const NetOptions& options, caffe::Phase phase, std::uint64_t se
   open.feed = std::make_unique<Feed>(phase, seed, options.synthetic_data());
   open.network = std::make_unique<Network>(net, phase, seed, open.feed->opener());
   for (const std::string& note : open.network->notes()) fmt::print("Note: {}\n", note);
+  for (const std::string& note : open.feed->notes()) fmt::print("Note: {}\n", note);
   if (options.weights.empty()) {
     fmt::print("Note: no --weights: the network has the random weights of its fillers\n");
   }

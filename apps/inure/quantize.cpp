@@ -43,6 +43,7 @@ void quantize(const Options& options, std::uint64_t seed) {
   NetOptions in_float = options;
   in_float.accelerator.clear();
   const OpenNet open = open_net(in_float, options.train_data ? caffe::TRAIN : caffe::TEST, seed);
+  open.feed->require_data();
   AcceleratorDescription description;
   if (!options.accelerator.empty()) description = read_description(options.accelerator);
   const auto accelerator = all_accelerators().make(description);

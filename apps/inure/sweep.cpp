@@ -266,6 +266,7 @@ class Runner {
     for (const std::string& stage : options_.stages) net.mutable_state()->add_stage(stage);
     Feed feed(caffe::TEST, point.seed, options_.synthetic_data());
     Network network(net, caffe::TEST, point.seed, feed.opener());
+    feed.require_data();
     for (const std::string& file : weights) network.load(caffe::read_model(file), file);
     {
       const EndOnSignals loading;  // errors take up to minutes to make ready

@@ -53,6 +53,7 @@ class Tracing {
     NetOptions in_float = options;
     in_float.accelerator.clear();
     open_ = open_net(in_float, options.train_data ? caffe::TRAIN : caffe::TEST, seed);
+    open_.feed->require_data();
     description_ = place_without_errors(*open_.network, options.accelerator);
   }
 

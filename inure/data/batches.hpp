@@ -20,9 +20,6 @@ class BatchMaker {
   virtual std::vector<Array> make(std::int64_t batch) = 0;
 };
 
-// Throws Error where there is no memory for the batches that are made ahead, of so many values.
-void check_batches(std::int64_t values, const std::string& where);
-
 // `where` names the layer in errors.
 std::unique_ptr<BatchMaker> make_record_batches(const caffe::LayerParameter& layer,
                                                 caffe::Phase phase, std::uint64_t seed,

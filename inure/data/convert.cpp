@@ -1,18 +1,14 @@
 #include "inure/data/convert.hpp"
 
-#include <zlib.h>
-
-#include <limits>
-#include <memory>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
-#include "inure/base/memory_limit.hpp"
 #include "inure/base/progress.hpp"
 #include "inure/base/random.hpp"
 #include "inure/caffe/files.hpp"
+#include "inure/data/byte_files.hpp"
 #include "inure/data/image_list.hpp"
 #include "inure/data/lmdb.hpp"
 #include "inure/data/record.hpp"
@@ -22,73 +18,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint32_t kIdxImages = 2051, kIdxLabels = 2049;
-constexpr std::int64_t kCifarPixels = 3 * 32 * 32;
-
 std::string key_of(std::int64_t index) { return fmt::format("{:08}", index); }
 
 void append(LmdbWriter& writer, std::int64_t index, const caffe::Datum& datum) {
   writer.append(key_of(index), datum.SerializeAsString());
-}
-
-// A file that may be gzipped, seen by its content.
-std::string read_perhaps_gzip(const fs::path& path) {
-  std::string plain = read_file(path);
-  if (!plain.starts_with("\x1f\x8b")) return plain;
-  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);
-  if (file == nullptr) fail("{}: cannot be read", path.string());
-  std::string content;
-  std::vector<char> buffer(1 << 20);
-  int count;
-  while ((count = gzread(file.get(), buffer.data(), static_cast<unsigned>(buffer.size()))) > 0) {
-    if (content.size() + buffer.size() > content.capacity()) {
-      check_memory(2 * content.size(), [&] { return path.string(); });
-    }
-    content.append(buffer.data(), static_cast<std::size_t>(count));
-  }
-  int status = Z_OK;
-  gzerror(file.get(), &status);
-  if (count < 0 || status != Z_OK) fail("{}: the gzip file is truncated or broken", path.string());
-  return content;
-}
-
-std::uint32_t big_endian(std::string_view content, std::size_t word) {
-  std::uint32_t value = 0;
-  for (std::size_t i = 4 * word; i < 4 * word + 4; ++i) {
-    value = value << 8 | static_cast<unsigned char>(content[i]);
-  }
-  return value;
-}
-
-// An IDX file's sizes, outermost first, and what follows the header.
-struct Idx {
-  std::vector<std::uint32_t> sizes;
-  std::string content;
-  std::size_t header;
-};
-
-Idx read_idx(const fs::path& path, std::uint32_t magic, std::size_t dimensions, const char* kind) {
-  Idx idx{{}, read_perhaps_gzip(path), 4 + 4 * dimensions};
-  if (idx.content.size() < idx.header) {
-    fail("{}: is truncated: no room for the header of IDX {}", path.string(), kind);
-  }
-  if (big_endian(idx.content, 0) != magic) {
-    fail("{}: begins with {}, IDX {} begin with {}", path.string(), big_endian(idx.content, 0),
-         kind, magic);
-  }
-  double values = 1;  // of sizes up to 2^32 each
-  for (std::size_t d = 0; d < dimensions; ++d) {
-    idx.sizes.push_back(big_endian(idx.content, 1 + d));
-    values *= idx.sizes.back();
-  }
-  const auto stored = static_cast<double>(idx.content.size() - idx.header);
-  if (values > stored) {
-    fail("{}: is truncated: has {} values, its header says {}", path.string(), stored, values);
-  }
-  if (values < stored) {
-    fail("{}: has {} bytes behind the last of the {}", path.string(), stored - values, kind);
-  }
-  return idx;
 }
 
 template <typename Items>
@@ -133,8 +66,8 @@ caffe::Datum datum_of(const LabelledFile& file, const ConvertImagesOptions& opti
 }  // namespace
 
 std::int64_t convert_idx(const fs::path& images, const fs::path& labels, const fs::path& output) {
-  const Idx pixels = read_idx(images, kIdxImages, 3, "images");
-  const Idx classes = read_idx(labels, kIdxLabels, 1, "labels");
+  const Idx pixels = parse_idx(read_perhaps_gzip(images), images.string(), true);
+  const Idx classes = parse_idx(read_perhaps_gzip(labels), labels.string(), false);
   const std::uint32_t count = pixels.sizes[0];
   if (classes.sizes[0] != count) {
     fail("{}: has {} labels, {} has {} images", labels.string(), classes.sizes[0], images.string(),
@@ -142,7 +75,6 @@ std::int64_t convert_idx(const fs::path& images, const fs::path& labels, const f
   }
   const std::size_t size = std::size_t{pixels.sizes[1]} * pixels.sizes[2];
   if (count == 0 || size == 0) fail("{}: has no images", images.string());
-  check_pixels(pixels.sizes[1], pixels.sizes[2], images.string());
   LmdbWriter writer(output);
   Progress progress("converting", "images", count);
   caffe::Datum datum;
@@ -169,17 +101,10 @@ std::int64_t convert_cifar(const std::vector<fs::path>& inputs, const fs::path& 
   datum.set_width(32);
   for (const auto& input : inputs) {
     const std::string content = read_perhaps_gzip(input);
-    if (content.empty() || content.size() % (1 + kCifarPixels) != 0) {
-      fail("{}: has {} bytes; CIFAR-10's binary files have a multiple of {}", input.string(),
-           content.size(), 1 + kCifarPixels);
-    }
-    for (std::size_t at = 0; at < content.size(); at += 1 + kCifarPixels, progress.advance()) {
+    cifar_records(content, input.string());
+    for (std::size_t at = 0; at < content.size(); at += kCifarRecord, progress.advance()) {
       datum.set_label(static_cast<unsigned char>(content[at]));
-      if (datum.label() > 9) {
-        fail("{}: record {} has the label {}; CIFAR-10 has 0 to 9", input.string(),
-             at / (1 + kCifarPixels), datum.label());
-      }
-      datum.set_data(content.data() + at + 1, kCifarPixels);
+      datum.set_data(content.data() + at + 1, kCifarRecord - 1);
       append(writer, index++, datum);
     }
   }

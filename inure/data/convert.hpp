@@ -23,12 +23,15 @@ struct ConvertImagesOptions {
   std::string root;           // put before every path of the list
   int height = 0, width = 0;  // resize to this (bilinear, as Caffe); 0: as they are
   bool gray = false;
-  bool encoded = false;  // keeps the files' bytes (JPEG, PNG) instead of pixels; not with a resize
+  // Keeps the files' bytes instead of pixels; not with a resize. Gray files become color PNGs, so
+  // that a reader gets what it gets of pixels.
+  bool encoded = false;
   bool shuffle = false;
   std::uint64_t seed = 0;  // of the shuffle
 };
 
-// A text file with a line "path label" for each image, as ImageData reads it.
+// A text file with a line "path label" for each image, as ImageData reads it. What becomes of a
+// picture: image.hpp.
 std::int64_t convert_images(const std::filesystem::path& list, const ConvertImagesOptions& options,
                             const std::filesystem::path& output);
 

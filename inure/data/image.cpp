@@ -35,19 +35,21 @@ Png checked_png(std::string_view content, const std::string& where) {
   for (std::string_view type; type != "IEND";) {
     const std::size_t size = rest.size() < kAround ? 0 : big_endian(rest);
     if (rest.size() < kAround || size > rest.size() - kAround) {
-      fail("{}: is a truncated PNG", where);
+      fail("{}: is a truncated PNG; the whole file is needed", where);
     }
     const auto chunk = rest.substr(0, kAround + size);
     type = chunk.substr(4, 4);
     rest.remove_prefix(chunk.size());
     const bool first = png.content.size() == kPngSignature.size();
-    if (first && (type != "IHDR" || size != 13)) fail("{}: is a damaged PNG: no header", where);
+    if (first && (type != "IHDR" || size != 13))
+      fail("{}: is a damaged PNG (it has no header); a whole one is needed", where);
     const bool needed = type == "IHDR" || type == "PLTE" || type == "tRNS" || type == "eXIf" ||
                         type == "IDAT" || type == "IEND";
     if (!needed) continue;
     const auto checked = reinterpret_cast<const Bytef*>(chunk.data() + 4);
     if (crc32(0, checked, static_cast<uInt>(4 + size)) != big_endian(chunk.substr(8 + size))) {
-      fail("{}: is a damaged PNG: a chunk {} has another checksum", where, type);
+      fail("{}: is a damaged PNG (the checksum of its {} is another); a whole one is needed", where,
+           type);
     }
     if (first) {
       check_pixels(big_endian(chunk.substr(12)), big_endian(chunk.substr(8)), where);

@@ -80,6 +80,11 @@ std::vector<LabelledFile> read_image_list(const std::string& file, const std::st
   } catch (const Error& error) {
     fail("{}: {}", where, error.what());
   }
+  return parse_image_list(content, file, where);
+}
+
+std::vector<LabelledFile> parse_image_list(std::string_view content, const std::string& file,
+                                           const std::string& where) {
   if (content.find('\0') != content.npos) {
     fail("{}: {}: is a binary file or text in UTF-16; a list in UTF-8 is needed", where, file);
   }
@@ -87,7 +92,7 @@ std::vector<LabelledFile> read_image_list(const std::string& file, const std::st
   int number = 0;
   for (std::size_t begin = 0; begin < content.size();) {
     const auto end = std::min(content.find('\n', begin), content.size());
-    std::string_view line = std::string_view(content).substr(begin, end - begin);
+    std::string_view line = content.substr(begin, end - begin);
     begin = end + 1;
     ++number;
     while (!line.empty() && std::string_view("\r \t").find(line.back()) != line.npos) {

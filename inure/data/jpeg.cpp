@@ -89,9 +89,9 @@ class JpegDecoder {
     const int code = errors_.msg_code;
     jpeg_destroy_decompress(&jpeg_);
     if (code == JWRN_JPEG_EOF || code == JERR_INPUT_EMPTY || code == JERR_INPUT_EOF) {
-      fail("{}: is a truncated JPEG", where_);
+      fail("{}: is a truncated JPEG; the whole file is needed", where_);
     }
-    fail("{}: is a damaged JPEG: {}", where_, message);
+    fail("{}: is a damaged JPEG ({}); a whole one is needed", where_, message);
   }
   [[noreturn]] void stop() { std::longjmp(back_, 1); }
 

@@ -27,6 +27,8 @@ class LmdbReader {
  public:
   // `where` begins every error.
   LmdbReader(const std::filesystem::path& folder, std::string where);
+  // Of an open data.mdb, which it closes.
+  LmdbReader(std::FILE* file, std::string where);
 
   std::int64_t size() const { return size_; }
 
@@ -54,6 +56,7 @@ class LmdbReader {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
 
+  void take(std::FILE* file);
   void read_metas(std::uint64_t file_bytes);
   void read_bytes(std::uint64_t at, char* to, std::size_t count) const;
   void read_page(std::uint64_t number, std::size_t depth);
@@ -77,7 +80,8 @@ class LmdbReader {
 };
 
 // Writes a new LMDB folder; it appears under its name, complete, at finish(). Without finish()
-// nothing remains.
+// nothing remains; of a killed process a folder NAME.tmp-PID, which the next writer in the same
+// place removes.
 class LmdbWriter {
  public:
   // Throws Error where `folder` exists already, or its parent does not.
@@ -95,6 +99,7 @@ class LmdbWriter {
   void check(int status, const char* doing) const;
 
   std::filesystem::path folder_, temporary_;
+  int lock_ = -1;  // of the temporary folder
   LmdbEnvironment environment_;
   std::vector<std::pair<std::string, std::string>> pending_;
   std::size_t pending_bytes_ = 0;

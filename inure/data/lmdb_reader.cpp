@@ -70,7 +70,15 @@ LmdbReader::LmdbReader(const fs::path& folder, std::string where) : where_(std::
     }
     fail("{}: has no data.mdb: it is not an LMDB folder; `inure convert` makes one", where_);
   }
-  file_.reset(std::fopen(file.c_str(), "rbe"));
+  take(std::fopen(file.c_str(), "rbe"));
+}
+
+LmdbReader::LmdbReader(std::FILE* file, std::string where) : where_(std::move(where)) {
+  take(file);
+}
+
+void LmdbReader::take(std::FILE* file) {
+  file_.reset(file);
   struct stat status {};
   if (file_ == nullptr || fstat(fileno(file_.get()), &status) != 0) {
     fail("{}: data.mdb cannot be read: {}", where_, std::strerror(errno));

@@ -1,6 +1,11 @@
 #include "inure/data/lmdb.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 
 #include "inure/base/error.hpp"
 
@@ -9,6 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A writer holds a lock on this file in its temporary folder as long as it lives.
+constexpr const char* kLockFile = "being_written.lock";
+constexpr std::string_view kTemporary = ".tmp-";
 constexpr std::size_t kFlushBytes = std::size_t{16} << 20;
 
 LmdbEnvironment create_environment() {
@@ -18,6 +26,25 @@ LmdbEnvironment create_environment() {
 }
 
 MDB_val as_value(const std::string& text) { return {text.size(), const_cast<char*>(text.data())}; }
+
+bool is_temporary(const std::string& name) {
+  const auto at = name.rfind(kTemporary);
+  if (at == name.npos) return false;
+  const auto process = name.substr(at + kTemporary.size());
+  return !process.empty() && process.find_first_not_of("0123456789") == process.npos;
+}
+
+// Removes the temporary folders of writers that were killed, whatever they wrote.
+void remove_leavings(const fs::path& parent) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(parent, ignored)) {
+    if (!is_temporary(entry.path().filename().string())) continue;
+    const int lock = open((entry.path() / kLockFile).c_str(), O_RDWR | O_CLOEXEC);
+    if (lock < 0) continue;
+    if (flock(lock, LOCK_EX | LOCK_NB) == 0) fs::remove_all(entry.path(), ignored);
+    close(lock);
+  }
+}
 
 }  // namespace
 
@@ -29,17 +56,23 @@ LmdbWriter::LmdbWriter(fs::path folder)
     fail("{}: exists already; remove it or choose another output", folder_.string());
   }
   temporary_ = folder_;
-  temporary_ += fmt::format(".tmp-{}", getpid());
-  fs::remove_all(temporary_, error);
+  temporary_ += fmt::format("{}{}", kTemporary, getpid());
+  remove_leavings(folder_.has_parent_path() ? folder_.parent_path() : fs::path("."));
   if (!fs::create_directory(temporary_, error)) {
-    fail("{}: cannot be made: {}", folder_.string(), error.message());
+    fail("{}: cannot be made: {}", folder_.string(),
+         error ? error.message() : temporary_.string() + " is being written");
   }
   try {
+    lock_ = open((temporary_ / kLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock_ < 0 || flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+      fail("{}: cannot be written: {}", folder_.string(), std::strerror(errno));
+    }
     check(mdb_env_set_mapsize(environment_.get(), map_bytes_), "setting the map size");
     check(mdb_env_open(environment_.get(), temporary_.c_str(), MDB_NOLOCK | MDB_NOSYNC, 0664),
           "opening");
   } catch (...) {
     fs::remove_all(temporary_, error);
+    if (lock_ >= 0) close(lock_);
     throw;
   }
 }
@@ -48,6 +81,7 @@ LmdbWriter::~LmdbWriter() {
   environment_.reset();
   std::error_code ignored;
   fs::remove_all(temporary_, ignored);  // not there after finish()
+  close(lock_);
 }
 
 void LmdbWriter::check(int status, const char* doing) const {
@@ -91,6 +125,7 @@ void LmdbWriter::finish() {
   check(mdb_env_sync(environment_.get(), 1), "syncing");
   environment_.reset();
   std::error_code error;
+  fs::remove(temporary_ / kLockFile, error);
   fs::rename(temporary_, folder_, error);
   if (error) fail("{}: cannot be written: {}", folder_.string(), error.message());
 }

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <limits>
 
 #include "inure/base/error.hpp"
 #include "inure/base/random.hpp"
@@ -15,17 +14,6 @@ std::size_t count_of(const Shape& shape) {
   std::int64_t count = 1;
   for (const auto dim : shape) count *= dim;
   return static_cast<std::size_t>(count);
-}
-
-void check_shape(const Shape& shape, const std::string& where) {
-  std::int64_t count = 1;
-  for (const auto dim : shape) {
-    if (dim < 1 || count > std::numeric_limits<int>::max() / dim) {
-      fail("{}: has the impossible shape {}", where, fmt::join(shape, " x "));
-    }
-    count *= dim;
-  }
-  check_batches(count, where);
 }
 
 class DummyBatches : public BatchMaker {
@@ -111,7 +99,7 @@ std::unique_ptr<BatchMaker> make_input_batches(const caffe::LayerParameter& laye
     const auto& shape =
         for_top(layer.input_param().shape(), t, layer.top_size(), "input_param shape", where);
     shapes.emplace_back(shape.dim().begin(), shape.dim().end());
-    check_shape(shapes.back(), where);
+    check_batch(shapes.back(), where);
   }
   std::vector<caffe::FillerParameter> zeros(shapes.size());
   return std::make_unique<DummyBatches>(std::move(shapes), std::move(zeros), 0);
@@ -125,7 +113,7 @@ std::unique_ptr<BatchMaker> make_dummy_batches(const caffe::LayerParameter& laye
   std::vector<caffe::FillerParameter> fillers;
   for (int t = 0; t < tops; ++t) {
     shapes.push_back(dummy_shape(param, t, tops, where));
-    check_shape(shapes.back(), where);
+    check_batch(shapes.back(), where);
     fillers.push_back(param.data_filler_size() == 0
                           ? caffe::FillerParameter()
                           : for_top(param.data_filler(), t, tops, "data_filler", where));

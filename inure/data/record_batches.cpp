@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "inure/base/error.hpp"
 #include "inure/base/random.hpp"
 #include "inure/data/batches.hpp"
@@ -22,7 +20,7 @@ class RecordBatches : public BatchMaker {
         where_(std::move(where)) {
     set_->read(skip_, record_);
     shape_ = transform_.result_shape(record_, skip_ % set_->size());
-    check_values();
+    check_batch({batch_size_, shape_[0], shape_[1], shape_[2]}, where_);
   }
 
   std::vector<std::vector<std::int64_t>> shapes() const override {
@@ -56,12 +54,6 @@ class RecordBatches : public BatchMaker {
   }
 
  private:
-  void check_values() const {
-    double values = static_cast<double>(batch_size_);
-    for (const auto size : shape_) values *= static_cast<double>(size);
-    check_batches(static_cast<std::int64_t>(std::min(values, 1e18)), where_);
-  }
-
   void check_shape(std::int64_t position) const {
     const std::int64_t number = position % set_->size();
     if (record_.channels != shape_[0]) {

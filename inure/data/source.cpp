@@ -62,15 +62,20 @@ void PrefetchingSource::seek(std::int64_t batch) {
   next_ = batch;
 }
 
-void check_batches(std::int64_t values, const std::string& where) {
-  if (values > std::numeric_limits<int>::max()) {
-    fail("{}: a batch would have {} values; Caffe's blobs have at most {}", where, values,
-         std::numeric_limits<int>::max());
+void check_batch(const std::vector<std::int64_t>& shape, const std::string& where) {
+  std::int64_t values = 1;
+  for (const auto size : shape) {
+    if (size < 1 || values > std::numeric_limits<int>::max() / size) {
+      fail("{}: has the impossible shape {}; a blob of Caffe has from 1 to {} values", where,
+           fmt::join(shape, " x "), std::numeric_limits<int>::max());
+    }
+    values *= size;
   }
   constexpr std::uint64_t kBatches =
       PrefetchingSource::kAhead + 2;  // one in the making, one in use
-  check_memory(kBatches * sizeof(float) * static_cast<std::uint64_t>(values),
-               [&] { return fmt::format("{}: {} batches of {} values", where, kBatches, values); });
+  check_memory(kBatches * sizeof(float) * static_cast<std::uint64_t>(values), [&] {
+    return fmt::format("{}: {} batches of {}", where, kBatches, fmt::join(shape, " x "));
+  });
 }
 
 std::unique_ptr<Source> make_source(const caffe::LayerParameter& layer, caffe::Phase phase,
@@ -85,8 +90,11 @@ std::unique_ptr<Source> make_source(const caffe::LayerParameter& layer, caffe::P
   } else if (layer.type() == "DummyData") {
     maker = make_dummy_batches(layer, seed, where);
   } else {
-    fail("{}: the type '{}' is no source of data; Data, ImageData, Input and DummyData are", where,
-         layer.type());
+    fail(
+        "{}: the type '{}' is no source of data that Inure reads; put Data (`inure convert` makes "
+        "its "
+        "database), ImageData, Input or DummyData in its place",
+        where, layer.type());
   }
   return std::make_unique<PrefetchingSource>(std::move(maker));
 }

@@ -27,6 +27,10 @@ class Source {
   virtual std::int64_t records() const = 0;   // in the whole set; 0 where that means nothing
 };
 
+// Throws Error where a batch of this shape is larger than a blob of Caffe, or there is no memory
+// for the batches that are made ahead. `where` begins the error.
+void check_batch(const std::vector<std::int64_t>& shape, const std::string& where);
+
 // For layers of type Data, ImageData, Input and DummyData. Data and ImageData read ahead, in order,
 // on a thread of their own. Relative paths are taken from the working directory, as Caffe does.
 // Throws Error that names the layer and the file.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
+#include <numeric>
 
 #include "inure/base/error.hpp"
 #include "inure/base/parallel.hpp"
@@ -11,8 +13,54 @@ namespace inure {
 
 namespace {
 
-bool reads_files(const caffe::LayerParameter& layer) {
-  return layer.type() == "Data" || layer.type() == "ImageData";
+bool can_be_synthetic(const caffe::LayerParameter& layer) {
+  return layer.type() == "Data" || layer.type() == "ImageData" || layer.type() == "Input";
+}
+
+std::int64_t count_of(const std::vector<std::int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+}
+
+// One value for each image.
+bool is_label(const std::vector<std::int64_t>& shape) {
+  return shape.empty() || count_of(shape) == shape[0];
+}
+
+Network::Shapes shapes_of_files(const caffe::LayerParameter& layer, const SyntheticData& wanted) {
+  const bool images = layer.type() == "ImageData";
+  const std::int64_t batch =
+      images ? layer.image_data_param().batch_size() : layer.data_param().batch_size();
+  if (batch < 1) {
+    fail("layer \"{}\": batch_size is missing; give the images of a batch", layer.name());
+  }
+  const std::int64_t crop = layer.transform_param().crop_size();
+  const std::int64_t high = images ? layer.image_data_param().new_height() : 0;
+  const std::int64_t wide = images ? layer.image_data_param().new_width() : 0;
+  const auto pick = [](std::int64_t a, std::int64_t b, std::int64_t c) {
+    return a ? a : b ? b : c;
+  };
+  const std::vector<std::int64_t> shape = {batch, wanted.channels ? wanted.channels : 3,
+                                           pick(wanted.height, crop, high),
+                                           pick(wanted.width, crop, wide)};
+  if (shape[2] < 1 || shape[3] < 1) {
+    fail(
+        "layer \"{}\": no crop_size gives the shape of synthetic data; name it: --synthetic-data "
+        "3x32x32",
+        layer.name());
+  }
+  data::check_batch(shape, fmt::format("layer '{}'", layer.name()));
+  if (layer.top_size() < 2) return {shape};
+  return {shape, {batch}};
+}
+
+Network::Shapes shapes_of_inputs(const caffe::LayerParameter& layer, const SyntheticData& wanted) {
+  Network::Shapes shapes = data::make_source(layer, caffe::TEST, 0)->shapes();
+  for (auto& shape : shapes) {
+    if (shape.size() != 4 || is_label(shape) || wanted.channels == 0) continue;
+    shape = {shape[0], wanted.channels, wanted.height, wanted.width};
+    data::check_batch(shape, fmt::format("layer '{}'", layer.name()));
+  }
+  return shapes;
 }
 
 // Uniform pixels around zero under the layer's scale, and labels that every classifier has.
@@ -20,47 +68,16 @@ class SyntheticSource : public data::Source {
  public:
   SyntheticSource(const caffe::LayerParameter& layer, const SyntheticData& wanted,
                   std::uint64_t seed)
-      : seed_(seed), with_label_(layer.top_size() > 1), scale_(layer.transform_param().scale()) {
-    const bool images = layer.type() == "ImageData";
-    const std::int64_t batch =
-        images ? layer.image_data_param().batch_size() : layer.data_param().batch_size();
-    if (batch < 1)
-      fail("layer \"{}\": batch_size is missing; give the images of a batch", layer.name());
-    const std::int64_t crop = layer.transform_param().crop_size();
-    const std::int64_t high = images ? layer.image_data_param().new_height() : 0;
-    const std::int64_t wide = images ? layer.image_data_param().new_width() : 0;
-    const auto pick = [](std::int64_t a, std::int64_t b, std::int64_t c) {
-      return a ? a : b ? b : c;
-    };
-    shape_ = {batch, wanted.channels ? wanted.channels : 3, pick(wanted.height, crop, high),
-              pick(wanted.width, crop, wide)};
-    if (shape_[2] < 1 || shape_[3] < 1) {
-      fail(
-          "layer \"{}\": no crop_size gives the shape of synthetic data; name it: --synthetic-data "
-          "3x32x32",
-          layer.name());
-    }
-  }
+      : seed_(seed),
+        scale_(layer.transform_param().scale()),
+        shapes_(layer.type() == "Input" ? shapes_of_inputs(layer, wanted)
+                                        : shapes_of_files(layer, wanted)) {}
 
-  std::vector<std::vector<std::int64_t>> shapes() const override {
-    if (!with_label_) return {shape_};
-    return {shape_, {shape_[0]}};
-  }
+  std::vector<std::vector<std::int64_t>> shapes() const override { return shapes_; }
 
   std::vector<data::Array> next() override {
-    std::vector<data::Array> tops(with_label_ ? 2 : 1);
-    const std::int64_t image = shape_[1] * shape_[2] * shape_[3];
-    tops[0] = {shape_, std::vector<float>(shape_[0] * image)};
-    if (with_label_) tops[1] = {{shape_[0]}, std::vector<float>(shape_[0])};
-    parallel_for(shape_[0], [&](std::int64_t n) {
-      RandomStream random(seed_, RandomPurpose::kDummyData, static_cast<std::uint32_t>(batch_),
-                          static_cast<std::uint32_t>(n));
-      if (with_label_) tops[1].values[n] = static_cast<float>(random.below(2));
-      float* pixels = tops[0].values.data() + n * image;
-      for (std::int64_t i = 0; i < image; ++i) {
-        pixels[i] = scale_ * (static_cast<float>(random.next() >> 24) - 127.5f);
-      }
-    });
+    std::vector<data::Array> tops;
+    for (const auto& shape : shapes_) tops.push_back(random_top(shape, tops.size()));
     ++batch_;
     return tops;
   }
@@ -69,10 +86,26 @@ class SyntheticSource : public data::Source {
   std::int64_t records() const override { return 0; }
 
  private:
+  data::Array random_top(const std::vector<std::int64_t>& shape, std::size_t top) const {
+    const std::int64_t count = count_of(shape);
+    const std::int64_t images = shape.empty() ? 1 : shape[0];
+    data::Array array{shape, std::vector<float>(static_cast<std::size_t>(count))};
+    parallel_for(images, [&](std::int64_t n) {
+      const auto place = static_cast<std::size_t>(n) * shapes_.size() + top;
+      RandomStream random(seed_, RandomPurpose::kDummyData, static_cast<std::uint32_t>(batch_),
+                          static_cast<std::uint32_t>(place));
+      float* values = array.values.data() + n * (count / images);
+      for (std::int64_t i = 0; i < count / images; ++i) {
+        values[i] = is_label(shape) ? static_cast<float>(random.below(2))
+                                    : scale_ * (static_cast<float>(random.next() >> 24) - 127.5f);
+      }
+    });
+    return array;
+  }
+
   std::uint64_t seed_;
-  bool with_label_;
   float scale_;
-  std::vector<std::int64_t> shape_;
+  Network::Shapes shapes_;
   std::int64_t batch_ = 0;
 };
 
@@ -101,10 +134,11 @@ SyntheticData parse_synthetic_data(const std::string& text) {
 
 Network::Shapes Feed::open(const caffe::LayerParameter& layer) {
   Entry& entry = entries_[key_of(layer)];
-  if (synthetic_ && reads_files(layer)) {
+  if (synthetic_ && can_be_synthetic(layer)) {
     entry.source = std::make_unique<SyntheticSource>(layer, *synthetic_, seed_);
   } else {
     entry.source = data::make_source(layer, phase_, seed_);
+    if (layer.type() == "Input") unfed_.push_back(layer.name());
   }
   const Network::Shapes shapes = entry.source->shapes();
   if (batch_size_ == 0 && !shapes.empty() && !shapes[0].empty()) {
@@ -112,6 +146,26 @@ Network::Shapes Feed::open(const caffe::LayerParameter& layer) {
     records_ = entry.source->records();
   }
   return shapes;
+}
+
+std::vector<std::string> Feed::notes() const {
+  std::vector<std::string> notes;
+  for (const std::string& layer : unfed_) {
+    notes.push_back(fmt::format(
+        "layer \"{}\" (Input) is fed by nothing: its values are 0, as in Caffe; --synthetic-data "
+        "makes them random, a Data or ImageData layer in its place reads images",
+        layer));
+  }
+  return notes;
+}
+
+void Feed::require_data() const {
+  if (unfed_.empty() || unfed_.size() < entries_.size()) return;
+  fail(
+      "layer \"{}\" (Input) is fed by nothing: its values would be 0; put a Data or ImageData "
+      "layer "
+      "in its place, or give --synthetic-data for random images",
+      unfed_[0]);
 }
 
 void Feed::feed(Network& network, std::int64_t batch) {

@@ -13,8 +13,8 @@
 
 namespace inure {
 
-// Random images in place of those of Data and ImageData layers, for networks whose data cannot be
-// had. Zero: from the layer (crop_size, or 3 channels).
+// Random images in place of those of Data, ImageData and Input layers, for networks whose data
+// cannot be had. Zero: from the layer (an Input's shape, crop_size, or 3 channels).
 struct SyntheticData {
   int channels = 0, height = 0, width = 0;
 };
@@ -34,6 +34,11 @@ class Feed {
     return [this](const caffe::LayerParameter& layer) { return open(layer); };
   }
 
+  // What a user should hear of the layers that were opened: Input layers, which hold zeros.
+  std::vector<std::string> notes() const;
+  // Throws Error where all data are such zeros. For what would be silently wrong of them.
+  void require_data() const;
+
   // Sets the network's inputs to batch number `batch`; in order this is the next that was read
   // ahead.
   void feed(Network& network, std::int64_t batch);
@@ -52,6 +57,7 @@ class Feed {
   std::uint64_t seed_;
   std::optional<SyntheticData> synthetic_;
   std::map<std::string, Entry> entries_;  // by the first top of the layer
+  std::vector<std::string> unfed_;        // the names of Input layers without synthetic data
   std::int64_t batch_size_ = 0, records_ = 0;
 };
 

@@ -79,10 +79,12 @@ void Trainer::build_networks(const TrainOptions& options) {
   for (const std::string& note : network_->notes()) {
     tell([&](TrainObserver& observer) { observer.note(note); });
   }
+  feed_->require_data();
   for (const caffe::NetParameter& net : nets.tests) {
     TestNet& test = tests_.emplace_back();
     test.feed = std::make_unique<Feed>(caffe::TEST, seed_, options.synthetic);
     test.network = std::make_unique<Network>(net, caffe::TEST, seed_, test.feed->opener());
+    test.feed->require_data();
     test.network->share_parameters(*network_);
   }
   for (const auto& parameter : network_->parameters()) {

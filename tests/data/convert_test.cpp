@@ -1,10 +1,15 @@
 #include "inure/data/convert.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <zlib.h>
+
+#include <csignal>
 
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
+#include <set>
 
 #include "test_sets.hpp"
 
@@ -145,6 +150,55 @@ TEST(Convert, NothingRemainsOfAFailure) {
   EXPECT_EQ(convert_cifar({good}, folder / "out"), 1);
   EXPECT_THROW(convert_cifar({good}, folder / "out"), Error);
   EXPECT_EQ(LmdbReader(folder / "out", "test").size(), 1);  // the one there is untouched
+}
+
+std::set<std::string> names_in(const TemporaryFolder& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    names.insert(entry.path().filename().string());
+  }
+  return names;
+}
+
+TEST(Convert, TheLeavingsOfKilledOnesAreRemoved) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "photos.tmp-1");  // anybody's
+  const pid_t child = fork();
+  if (child == 0) {
+    LmdbWriter writer(folder / "killed");
+    writer.append("key", "value");
+    raise(SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  const std::string left = fmt::format("killed.tmp-{}", child);
+  ASSERT_EQ(names_in(folder), (std::set<std::string>{left, "photos.tmp-1"}));
+  LmdbWriter living(folder / "living");
+  living.append("key", "value");
+  const std::string kept = fmt::format("living.tmp-{}", getpid());
+  EXPECT_EQ(names_in(folder), (std::set<std::string>{kept, "photos.tmp-1"}));
+  const auto good = folder.write("good", std::string(3073, '\1'));
+  convert_cifar({good}, folder / "out");
+  EXPECT_EQ(names_in(folder), (std::set<std::string>{"good", kept, "out", "photos.tmp-1"}));
+  living.finish();
+  EXPECT_EQ(names_in(folder), (std::set<std::string>{"good", "living", "out", "photos.tmp-1"}));
+  for (const char* set : {"living", "out"}) {
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / set), {}), 1) << set;
+  }
+}
+
+TEST(Convert, GrayFilesAmongColorAreKeptAsColor) {
+  const TemporaryFolder folder;
+  cv::imwrite(folder / "color.png", cv::Mat(4, 5, CV_8UC3, cv::Scalar(1, 2, 3)));
+  cv::imwrite(folder / "gray.png", cv::Mat(4, 5, CV_8UC1, cv::Scalar(7)));
+  const auto list = folder.write("list", "color.png 0\ngray.png 1\n");
+  ConvertImagesOptions options;
+  options.root = folder / "";
+  options.encoded = true;
+  convert_images(list, options, folder / "set");
+  const auto tops = make_source(data_layer(folder / "set", 2), caffe::TEST, 0)->next();
+  EXPECT_EQ(tops[0].shape, (std::vector<std::int64_t>{2, 3, 4, 5}));
+  EXPECT_EQ(tops[0].values[60 + 20], 7);
 }
 
 }  // namespace

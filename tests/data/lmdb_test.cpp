@@ -78,6 +78,35 @@ Records read_with_lmdb(const std::filesystem::path& folder) {
   return records;
 }
 
+// As the program mdb_copy does it.
+void copy_with_lmdb(const std::filesystem::path& from, const std::filesystem::path& to,
+                    unsigned flags) {
+  std::filesystem::create_directory(to);
+  MDB_env* environment = nullptr;
+  ASSERT_EQ(mdb_env_create(&environment), 0);
+  ASSERT_EQ(mdb_env_open(environment, from.c_str(), MDB_RDONLY | MDB_NOLOCK, 0664), 0);
+  ASSERT_EQ(mdb_env_copy2(environment, to.c_str(), flags), 0);
+  mdb_env_close(environment);
+}
+
+TEST(Lmdb, ReadsCopiesToo) {
+  std::mt19937 random(2);
+  const TemporaryFolder folder;
+  write_random(folder / "set", random, 500, 9000);
+  const Records expected = read_with_lmdb(folder / "set");
+  for (const unsigned flags : {0u, static_cast<unsigned>(MDB_CP_COMPACT)}) {
+    const auto copy = folder / fmt::format("copy{}", flags);
+    copy_with_lmdb(folder / "set", copy, flags);
+    LmdbReader reader(copy, "test");
+    ASSERT_EQ(reader.size(), std::ssize(expected));
+    for (std::int64_t i = 0; i < reader.size(); ++i) {
+      const auto entry = reader.read(i);
+      EXPECT_EQ(entry.key, expected[static_cast<std::size_t>(i)].first);
+      EXPECT_EQ(entry.value, expected[static_cast<std::size_t>(i)].second);
+    }
+  }
+}
+
 TEST(Lmdb, ReadsWhatItsOwnCursorReads) {
   std::mt19937 random(1);
   for (int number = 0; number < 40; ++number) {

@@ -213,6 +213,14 @@ TEST_F(ProgramTest, RefusesBadInputInOneLine) {
   const std::string cut = folder_.write("cut.solverstate", read_file(state).substr(0, 900));
   const std::string text = folder_.write("text.caffemodel", "layer {}");
   const std::string device = folder_.write("device.prototxt", "kind: 'abacus'");
+  const std::string unfed = folder_.write(
+      "unfed.prototxt",
+      "layer { name: 'in' type: 'Input' top: 'a' input_param { shape { dim: 1 dim: 4 } } }\n"
+      "layer { name: 'ip' type: 'InnerProduct' bottom: 'a' top: 'b' "
+      "inner_product_param { num_output: 2 } }\n");
+  const std::string unfed_solver =
+      folder_.write("unfed_solver.prototxt",
+                    fmt::format("net: '{}' base_lr: 0.1 lr_policy: 'fixed' max_iter: 3", unfed));
 
   const struct {
     Arguments arguments;
@@ -249,6 +257,12 @@ TEST_F(ProgramTest, RefusesBadInputInOneLine) {
       {{"test", "--model", net_, "--weights", text}, 1, text},
       {{"test", "--model", lost_net}, 1, in + "nowhere"},
       {{"test", "--model", net_, "--synthetic-data", "3x"}, 1, "--synthetic-data 3x: is not"},
+      {{"quantize", "--model", unfed, "--output", in + "q"}, 1, "is fed by nothing"},
+      {{"trace", "--model", unfed, "--layer", "a", "--images", "1", "--accelerator", device,
+        "--output", in + "t"},
+       1,
+       "is fed by nothing"},
+      {{"train", "--solver", unfed_solver}, 1, "layer \"in\" (Input) is fed by nothing"},
       {{"test", "--model", net_, "--accelerator", in + "none"}, 1, in + "none"},
       {{"test", "--model", net_, "--accelerator", device}, 1, device},
   };
