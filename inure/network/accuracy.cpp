@@ -57,7 +57,7 @@ class Accuracy : public Layer {
     std::vector<std::int64_t> right(axis_.classes), total(axis_.classes);
     std::int64_t all_right = 0, all = 0;
     for (std::int64_t place = 0; place < axis_.outer * axis_.inner; ++place) {
-      if (ignore_ && static_cast<int>(labels[place]) == *ignore_) continue;
+      if (ignore_ && is_label(labels[place], *ignore_)) continue;
       const std::int64_t label = checked_label(*this, labels[place], axis_.classes);
       const bool hit = is_right(scores + axis_.at(place), label);
       right[label] += hit, ++total[label];

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 
@@ -20,6 +21,10 @@ struct ClassAxis {
 ClassAxis class_axis(const Layer& layer, const Shape& shape, std::int64_t axis);
 void check_labels(const Layer& layer, const ClassAxis& axis, const Value& scores,
                   const Value& labels);
+// As an integer, like Caffe's; NaN and what no int holds are none.
+inline bool is_label(float value, int label) {
+  return std::trunc(value) == static_cast<float>(label);
+}
 // Throws Error for a label that is no class.
 std::int64_t checked_label(const Layer& layer, float label, std::int64_t classes);
 

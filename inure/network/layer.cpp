@@ -12,7 +12,7 @@
 namespace inure {
 namespace {
 
-constexpr std::int64_t kMostValues = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t kOverflow = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kCaffesMost = std::numeric_limits<std::int32_t>::max();
 
 using Maker = std::unique_ptr<Layer> (*)(const caffe::LayerParameter&);
@@ -74,7 +74,7 @@ std::string shape_text(const Shape& shape) {
 std::int64_t product(const Shape& shape, std::size_t first, std::size_t last) {
   std::int64_t result = 1;
   for (std::size_t i = first; i < last; ++i) {
-    if (__builtin_mul_overflow(result, shape[i], &result)) return kMostValues;
+    if (__builtin_mul_overflow(result, shape[i], &result)) return kOverflow;
   }
   return result;
 }

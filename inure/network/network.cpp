@@ -13,21 +13,18 @@
 namespace inure {
 namespace {
 
-bool has_data_layer(const caffe::NetParameter& net) {
-  return std::any_of(net.layer().begin(), net.layer().end(),
-                     [](const auto& layer) { return is_data_type(layer.type()); });
-}
-
 void check_data_is_left(const caffe::NetParameter& net, const caffe::NetParameter& filtered,
                         const caffe::NetState& state) {
-  if (!has_data_layer(net) || has_data_layer(filtered)) return;
+  const auto reads_nothing = [](const auto& layer) { return layer.bottom_size() == 0; };
+  if (std::any_of(filtered.layer().begin(), filtered.layer().end(), reads_nothing)) return;
   std::vector<std::string> names;
   for (const auto& layer : net.layer()) {
     if (is_data_type(layer.type())) names.push_back(layer.name());
   }
+  if (names.empty()) return;
   fail(
       "network \"{}\": its include and exclude rules leave no data layer for phase {}, level {}, "
-      "stages [{}]; it has: {}",
+      "stages [{}]; give the phase, level or stages of one of: {}",
       net.name(), caffe::Phase_Name(state.phase()), state.level(), fmt::join(state.stage(), ", "),
       fmt::join(names, ", "));
 }
@@ -121,8 +118,15 @@ void Network::forward(std::int64_t iteration) {
   pass_.iteration = iteration;
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (placement_ && placement_->run(*this, i, pass_)) continue;
-    nodes_[i].layer->forward(nodes_[i].bottoms, nodes_[i].tops, pass_);
+    nodes_[i].layer->forward(nodes_[i].bottoms, nodes_[i].tops, pass_of(*nodes_[i].layer));
   }
+}
+
+// As in Caffe a layer may have a phase of its own: dropout that stays on in tests, say.
+PassContext Network::pass_of(const Layer& layer) const {
+  PassContext pass = pass_;
+  if (layer.parameter().has_phase()) pass.phase = layer.parameter().phase();
+  return pass;
 }
 
 double Network::loss() const {
@@ -173,7 +177,7 @@ void Network::backward(Node& node) {
     bottom->needs_gradient = false;
     cut.push_back(bottom);
   }
-  node.layer->backward(node.tops, node.bottoms, pass_);
+  node.layer->backward(node.tops, node.bottoms, pass_of(*node.layer));
   for (Value* bottom : cut) bottom->needs_gradient = true;
 }
 

@@ -82,6 +82,7 @@ class Network {
 
  private:
   void backward(Node& node);
+  PassContext pass_of(const Layer& layer) const;
   void collect_parameters();
 
   std::string name_;

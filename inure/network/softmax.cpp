@@ -124,7 +124,7 @@ class SoftmaxWithLoss : public Layer {
     return probabilities_.data();
   }
 
-  bool ignored(float label) const { return ignore_ && static_cast<int>(label) == *ignore_; }
+  bool ignored(float label) const { return ignore_ && is_label(label, *ignore_); }
 
   double normaliser(std::int64_t valid) const {
     double count = 1;

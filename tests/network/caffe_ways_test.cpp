@@ -223,6 +223,15 @@ TEST(CaffeWays, DropoutOf0KeepsEverything) {
   EXPECT_EQ(values_of(net->blob("t").data()), random_values(80, 3));
 }
 
+TEST(CaffeWays, ALayerMayHaveAPhaseOfItsOwn) {
+  const std::string dropout = "layer { name: 'd' type: 'Dropout' bottom: 'x' top: 't' phase: ";
+  const auto zeros = [](const Network& net) {
+    return net.nodes()[0].tops[0]->data().eq(0).sum().item<long>();
+  };
+  EXPECT_EQ(zeros(*run(dropout + "TEST }", caffe::TRAIN)), 0);
+  EXPECT_GT(zeros(*run(dropout + "TRAIN }", caffe::TEST)), 10);
+}
+
 // --- Data layers
 
 TEST(CaffeWays, TransformFieldsOfDataParamAreNoted) {
@@ -247,7 +256,7 @@ TEST(CaffeWays, RulesThatLeaveNoDataLayerAreNamed) {
   EXPECT_EQ(
       error_of([&] { parse(text, caffe::TEST); }),
       "network \"n\": its include and exclude rules leave no data layer for phase TEST, level "
-      "0, stages []; it has: d");
+      "0, stages []; give the phase, level or stages of one of: d");
   EXPECT_EQ(error_of([&] { parse("state { stage: 'deploy' } " + text, caffe::TEST); }), "");
 }
 

@@ -271,8 +271,11 @@ TEST(Network, AccuracyCountsATieAgainstTheLabel) {
   const float* classes = net->blob("classes").floats();
   EXPECT_EQ((std::vector<float>{classes[0], classes[1], classes[2]}),
             (std::vector<float>{0.5f, 0, 1}));
-  net->set_input("y", {0, 0, 2, 7});
-  EXPECT_THROW(net->forward(0), Error);
+  for (const float label : {7.0f, 3.0f, -1.0f, 1e30f, -1e30f, std::nanf("")}) {
+    float* labels = net->blob("y").output();
+    std::fill(labels, labels + 4, label);
+    EXPECT_THROW(net->forward(0), Error) << label;
+  }
 }
 
 // Sizes by hand, with Caffe's rounding up and its dropped last window; averages count the padding.
