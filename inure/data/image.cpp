@@ -10,6 +10,7 @@
 #include "inure/base/file.hpp"
 #include "inure/base/memory_limit.hpp"
 #include "inure/data/jpeg.hpp"
+#include "inure/data/record.hpp"
 
 namespace inure::data {
 namespace {
@@ -71,7 +72,8 @@ cv::Mat decode_by_opencv(std::string_view content, int flags, const std::string&
                         const_cast<char*>(content.data()));
     try {
       image = cv::imdecode(bytes, flags);
-    } catch (const cv::Exception&) {  // OpenCV's own limits on size
+    } catch (const cv::Exception& error) {  // its own limits on size, or no memory
+      fail("{}: OpenCV does not decode it: {}", where, printable(error.err));
     }
   }
   if (image.empty()) {

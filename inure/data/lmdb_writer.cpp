@@ -60,11 +60,14 @@ LmdbWriter::LmdbWriter(fs::path folder)
   remove_leavings(folder_.has_parent_path() ? folder_.parent_path() : fs::path("."));
   if (!fs::create_directory(temporary_, error)) {
     fail("{}: cannot be made: {}", folder_.string(),
-         error ? error.message() : temporary_.string() + " is being written");
+         error ? error.message()
+               : temporary_.string() + " is there: of another conversion, or left by one");
   }
   try {
     lock_ = open((temporary_ / kLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (lock_ < 0 || flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    const bool locked = lock_ >= 0 && flock(lock_, LOCK_EX | LOCK_NB) == 0;
+    // A file system without locks keeps leavings.
+    if (lock_ < 0 || (!locked && errno == EWOULDBLOCK)) {
       fail("{}: cannot be written: {}", folder_.string(), std::strerror(errno));
     }
     check(mdb_env_set_mapsize(environment_.get(), map_bytes_), "setting the map size");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <opencv2/core.hpp>
 
 #include "inure/base/error.hpp"
@@ -55,7 +56,8 @@ std::string printable(std::string_view text) {
 
 void decode_datum(std::string_view bytes, Color color, const std::string& where, Record& record) {
   caffe::Datum datum;
-  const bool parsed = datum.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+  const bool parsed = bytes.size() <= std::numeric_limits<int>::max() &&
+                      datum.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
   const bool known = datum.has_channels() || datum.has_data() || datum.float_data_size() > 0;
   if (!parsed || (!known && !bytes.empty())) fail("{}: is {}", where, kind_of(bytes, datum));
   record.label = datum.label();
