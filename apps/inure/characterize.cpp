@@ -16,8 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::string technology, design = "rtl/lane.v", top = "lane", cache = ".inure-cache", output;
-  std::vector<std::string> parameters, traces;
+  std::string technology, top = "lane", prefix, cache = ".inure-cache", output;
+  std::vector<std::string> designs = {"rtl/lane.v"}, includes, parameters, ties, registers, traces;
   std::vector<int> seeds = {1};
   std::vector<double> clocks;
   int target_ps = 1000;
@@ -25,22 +25,42 @@ struct Options {
   bool relu = false, tables = false;
 };
 
-std::map<std::string, int> parameters_of(const Options& options) {
-  std::map<std::string, int> parameters;
-  for (const std::string& text : options.parameters) {
+std::map<std::string, int> numbers_of(const char* option, const std::vector<std::string>& texts) {
+  std::map<std::string, int> numbers;
+  for (const std::string& text : texts) {
     const std::size_t at = text.find('=');
     int value = 0;
     if (at == std::string::npos || !CLI::detail::lexical_cast(text.substr(at + 1), value)) {
-      fail("--parameter {}: expected NAME=NUMBER", text);
+      fail("{} {}: expected NAME=NUMBER", option, text);
     }
-    parameters[text.substr(0, at)] = value;
+    numbers[text.substr(0, at)] = value;
   }
-  return parameters;
+  return numbers;
+}
+
+std::map<std::string, std::vector<std::string>> registers_of(const Options& options) {
+  std::map<std::string, std::vector<std::string>> registers;
+  for (const std::string& text : options.registers) {
+    const std::size_t at = text.find('=');
+    if (at == std::string::npos || text.find(' ') != std::string::npos) {
+      fail("--register {}: expected NAME=REGISTER,...", text);
+    }
+    for (const std::string& part : CLI::detail::split(text.substr(at + 1), ',')) {
+      registers[text.substr(0, at)].push_back(part);
+    }
+  }
+  return registers;
 }
 
 timing::Characterization characterization_of(const Options& options) {
   timing::Characterization what;
-  what.design = {options.design, options.top, parameters_of(options)};
+  what.design.files = {options.designs.begin(), options.designs.end()};
+  what.design.top = options.top;
+  what.design.parameters = numbers_of("--parameter", options.parameters);
+  what.design.includes = {options.includes.begin(), options.includes.end()};
+  what.design.ties = numbers_of("--tie", options.ties);
+  what.design.registers = registers_of(options);
+  what.design.prefix = options.prefix;
   what.technology = timing::parse_technology(options.technology);
   what.seeds = options.seeds;
   what.target_ps = options.target_ps;
@@ -57,14 +77,22 @@ timing::Characterization characterization_of(const Options& options) {
 
 // What repeats this run: without what has no effect on the result.
 std::string command_of(const Options& options, const timing::Characterization& what) {
-  std::string text = fmt::format("inure characterize --technology {} --design {} --top {}",
-                                 options.technology, options.design, options.top);
-  for (const auto& parameter : options.parameters) text += " --parameter " + parameter;
+  std::string text =
+      fmt::format("inure characterize --technology {} --design {} --top {}", options.technology,
+                  fmt::join(options.designs, " --design "), options.top);
+  const auto add = [&](const char* option, const std::vector<std::string>& values) {
+    for (const std::string& value : values) text += fmt::format(" {} {}", option, value);
+  };
+  add("--parameter", options.parameters);
+  add("-I", options.includes);
+  add("--tie", options.ties);
+  add("--register", options.registers);
+  if (!options.prefix.empty()) text += " --prefix " + options.prefix;
   text += what.technology == timing::Technology::kHx8k
               ? fmt::format(" --seeds {}", fmt::join(options.seeds, ","))
               : fmt::format(" --target-ps {}", options.target_ps);
   if (!options.clocks.empty()) text += fmt::format(" --clocks {}", fmt::join(options.clocks, ","));
-  for (const auto& trace : options.traces) text += " --trace " + trace;
+  add("--trace", options.traces);
   if (options.relu) text += " --relu";
   if (options.effort != 1) text += fmt::format(" --effort {}", options.effort);
   return text + " --output DIR";
@@ -162,14 +190,34 @@ void add_characterize_command(CLI::App& app) {
   command->add_option("--technology", options->technology, "hx8k (FPGA) or osu018 (cells)")
       ->required()
       ->type_name("NAME");
-  command->add_option("--design", options->design, "Verilog that keeps the contract of rtl/lane.v")
+  command
+      ->add_option(
+          "--design", options->designs,
+          "A circuit that keeps the contract of rtl/lane.v: Verilog, SystemVerilog (.sv) or "
+          "VHDL (.vhd, by ghdl); repeat it for several files")
       ->capture_default_str()
       ->type_name("FILE");
+  command->add_option("-I", options->includes, "A folder of files that the design includes")
+      ->type_name("DIR");
   command->add_option("--top", options->top, "Its top module")
       ->capture_default_str()
       ->type_name("NAME");
   command->add_option("--parameter", options->parameters, "Of the top module, NAME=NUMBER")
       ->type_name("NAME=N");
+  command
+      ->add_option("--tie", options->ties,
+                   "Hold an input port of the top module, PORT=NUMBER: rst=0, en=1")
+      ->type_name("PORT=N");
+  command
+      ->add_option("--register", options->registers,
+                   "The designer's names of activation, weight or product, lowest bits first: "
+                   "product=p0,p1,p2,p3")
+      ->type_name("NAME=R,...");
+  command
+      ->add_option("--prefix", options->prefix,
+                   "The instance below the top module whose registers are meant; by default the "
+                   "only one that has them")
+      ->type_name("INSTANCE");
   command->add_option("--seeds", options->seeds, "Of the placement (hx8k): a profile for each")
       ->delimiter(',')
       ->check(kNotNegative)

@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 using namespace timing;
 
 struct Options {
-  std::string profile, design, tables, cache = ".inure-cache", json;
-  std::vector<std::string> traces;
+  std::string profile, tables, cache = ".inure-cache", json;
+  std::vector<std::string> designs, traces;
   double clock = 0;
 };
 
@@ -177,7 +177,8 @@ std::vector<int> chosen_clocks(const TimingProfile& profile, const Options& opti
 void validate(const Options& options, std::uint64_t seed) {
   const TimingProfile profile = read_timing_profile(options.profile);
   const Circuit circuit =
-      circuit_of(profile, options.profile, options.design, fs::absolute(options.cache));
+      circuit_of(profile, options.profile, {options.designs.begin(), options.designs.end()},
+                 fs::absolute(options.cache));
   const std::vector<ProductTable> tables = read_tables(options.tables, profile);
   const std::vector<int> clocks = chosen_clocks(profile, options);
   const int vec_size = static_cast<int>(profile.vec_size());
@@ -224,8 +225,8 @@ void add_validate_command(CLI::App& app) {
       ->required()
       ->type_name("FILE");
   command
-      ->add_option("--design", options->design,
-                   "The Verilog that it was made from, where it lies elsewhere now")
+      ->add_option("--design", options->designs,
+                   "The files that it was made from, where they lie elsewhere now; may be repeated")
       ->type_name("FILE");
   command
       ->add_option("--tables", options->tables,

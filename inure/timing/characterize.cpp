@@ -11,6 +11,7 @@
 #include "inure/base/parallel.hpp"
 #include "inure/base/progress.hpp"
 #include "inure/timing/fit.hpp"
+#include "inure/timing/lane_names.hpp"
 #include "inure/timing/multiplier_step.hpp"
 
 namespace inure::timing {
@@ -38,18 +39,6 @@ std::uint64_t mix(std::uint64_t state, std::uint64_t word) {
   return state ^ state >> 31;
 }
 
-int vec_size_of(const Netlist& netlist, const Design& design) {
-  int bits = 0;
-  while (netlist.find_net(fmt::format("activation[{}]", bits)) >= 0) ++bits;
-  if (bits == 0 || bits % 8 != 0) {
-    fail(
-        "{}: {} registers activation[0] ...; expected 8 for each product, kept by the synthesis "
-        "(the contract is in rtl/lane.v)",
-        design.verilog.string(), bits);
-  }
-  return bits / 8;
-}
-
 std::string name_of(const Characterization& what) {
   const auto pipeline = what.design.parameters.find("PIPELINE");
   const bool own = what.design.top == "lane" && pipeline != what.design.parameters.end();
@@ -63,12 +52,7 @@ void check_products(const Circuit& circuit, const Design& design) {
     try {
       MultiplierStep(circuit.netlist, lane_multiplier(circuit.netlist, circuit.vec_size, e), {});
     } catch (const Error& error) {
-      fail(
-          "{}: product {} is not made of its activation and weight in one cycle ({}); profiles "
-          "know "
-          "such designs only, of rtl/lane.v PIPELINE 2 (product | tree and accumulator) and 3 "
-          "(product | tree | accumulator)",
-          design.verilog.string(), e, error.what());
+      fail("{}: product {}: {} (the contract is in rtl/lane.v)", design.name(), e, error.what());
     }
   }
 }
@@ -94,17 +78,17 @@ Circuit make_circuit(const Characterization& what, int seed) {
     circuit.netlist = flow.read();
   }
   circuit.timing = analyse(circuit.netlist);
-  circuit.vec_size = vec_size_of(circuit.netlist, what.design);
+  circuit.vec_size = name_registers(circuit.netlist, what.design);
+  check_products(circuit, what.design);
   try {
     check_sums(circuit.netlist, circuit.vec_size, circuit.timing.critical_ps);
   } catch (const Error& error) {
-    fail("{}: {} (the contract is in rtl/lane.v)", what.design.verilog.string(), error.what());
+    fail("{}: {} (the contract is in rtl/lane.v)", what.design.name(), error.what());
   }
-  check_products(circuit, what.design);
   for (const OperandTrace& trace : what.traces) {
     if (trace.vec_size == circuit.vec_size) continue;
     fail("trace of layer {}: of {} multipliers; the lane of {} has {}", trace.layer, trace.vec_size,
-         what.design.verilog.string(), circuit.vec_size);
+         what.design.name(), circuit.vec_size);
   }
   return circuit;
 }
@@ -211,8 +195,7 @@ std::vector<double> choose_clocks(const Characterization& what,
   }
   const auto chosen = evenly_spaced(clocks, scan(what, circuits, clocks));
   if (chosen.empty()) {
-    fail("{}: no errors up to {} f_STA; give --clocks", what.design.verilog.string(),
-         kFastestClock);
+    fail("{}: no errors up to {} f_STA; give --clocks", what.design.name(), kFastestClock);
   }
   return chosen;
 }
@@ -244,7 +227,11 @@ TimingProfile header(const Characterization& what, const Circuit& circuit) {
   for (const auto& [name, value] : what.design.parameters) {
     parameters += fmt::format(" {}={}", name, value);
   }
-  profile.set_design(what.design.verilog.filename().string() + ": " + what.design.top + parameters);
+  for (const auto& [name, value] : what.design.ties) {
+    parameters += fmt::format(", {} held at {}", name, value);
+  }
+  profile.set_design(fs::path(what.design.name()).filename().string() + ": " + what.design.top +
+                     parameters);
   profile.set_corner(circuit.corner);
   for (const std::string& version : circuit.flow.tool_versions) profile.add_made_by(version);
   profile.add_made_by(operands_of(what));

@@ -310,6 +310,12 @@ EnumeratedProducts enumerate_products(const Netlist& netlist, const Multiplier& 
                                       const Enumeration& what, const fs::path& cache) {
   if (what.periods_ps.empty()) fail("product table: no clock period is given; expected some");
   const std::vector<int> pairs = sorted_pairs(what);
+  if (multiplier_stages(netlist, multiplier).size() > 1) {
+    fail(
+        "product table: {}: a multiplier of several register stages has no exact table; use its "
+        "profile",
+        what.made_by);
+  }
   const MultiplierStep step(netlist, multiplier, what.periods_ps);
   const StaticTiming timing = analyse(netlist);
   std::error_code error;

@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "inure/timing/fit.hpp"
-#include "inure/timing/step_response.hpp"
+#include "inure/timing/multiplier_stages.hpp"
 
 namespace inure::timing {
 namespace {
@@ -50,11 +50,10 @@ class Extract {
 std::optional<ProductLogic> fit_logic(const Netlist& netlist, const Multiplier& multiplier,
                                       const std::vector<int>& periods_ps,
                                       std::vector<RegisterProfile>& profiles) {
-  std::vector<int> launching = multiplier.activation;
-  launching.insert(launching.end(), multiplier.weight.begin(), multiplier.weight.end());
-  if (check_step(netlist, launching, multiplier.product, periods_ps).edges_differ) return {};
+  const std::vector<MultiplierStage> stages = multiplier_stages(netlist, multiplier);
+  if (check_product(netlist, stages, periods_ps).edges_differ) return {};
   // Inputs of the response: both operands before, then both now, as a profile has them.
-  const StepResponse response = step_response(netlist, launching, multiplier.product, periods_ps);
+  const ProductResponse response = product_response(netlist, stages, periods_ps);
   Extract extract(response.graph);
   const auto late = [&](std::size_t p, int bit) {
     return response.captured[p][index(bit)] != response.settled[index(bit)];

@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <initializer_list>
@@ -29,38 +29,29 @@ namespace fs = std::filesystem;
 struct Step {
   std::vector<std::string> command;
   std::string log, package;
+  bool may_loop = false;  // then it is ended after kMostSeconds of processor time
 };
+constexpr int kMostSeconds = 120;
 
-void check_identifier(std::string_view name, std::string_view what) {
-  const auto fits = [](unsigned char c) { return std::isalnum(c) || c == '_'; };
-  if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0])) ||
-      !std::all_of(name.begin(), name.end(), fits)) {
-    fail("design: {} '{}' is not a plain Verilog identifier", what, name);
-  }
-}
+constexpr int kPins = 206;  // of the package ct256
 
-// Reads design.v with its parameters.
-std::string yosys_reading(const Design& design) {
-  check_identifier(design.top, "the top module");
-  std::string script = "read_verilog design.v; ";
-  for (const auto& [name, value] : design.parameters) {
-    check_identifier(name, "the parameter");
-    script += fmt::format("chparam -set {} {} {}; ", name, value, design.top);
-  }
-  return script;
-}
-
-std::vector<Step> ice40_steps(const Design& design, int seed) {
+// Resets and enables become logic before the registers are mapped: those that synthesis made of a
+// product that is skipped or a sum that begins again.
+std::vector<Step> ice40_steps(const Design& design, const Sources& sources, int seed) {
   const std::string script =
-      yosys_reading(design) +
-      fmt::format("synth_ice40 -top {} -json synthesis.json; stat", design.top);
+      yosys_reading(design, sources) +
+      fmt::format(
+          "synth_ice40 -top {0} -run begin:map_ffs; dffunmap; synth_ice40 -top {0} -run "
+          "map_ffs: -json synthesis.json; stat",
+          design.top);
   // The clock is never met, or met with ease: that is what the characterisation is about.
   return {{{"yosys", "-p", script}, "yosys.log", "yosys"},
           {{"nextpnr-ice40", "--hx8k", "--package", "ct256", "--json", "synthesis.json", "--freq",
             "100", "--seed", std::to_string(seed), "--timing-allow-fail", "--sdf", "placed.sdf",
             "--write", "placed.json", "--asc", "placed.asc", "--report", "report.json"},
            "nextpnr.log",
-           "nextpnr-ice40"},
+           "nextpnr-ice40",
+           true},
           {{"icetime", "-d", "hx8k", "-P", "ct256", "-t", "-r", "icetime.txt", "placed.asc"},
            "icetime.log",
            "fpga-icestorm and fpga-icestorm-chipdb"}};
@@ -71,13 +62,13 @@ constexpr const char* kOsu018 = "/usr/share/qflow/tech/osu018/osu018_stdcells.li
 // Buffers after 8 readers at most: a slow edge from a driver with many readers has negative delays
 // in this library. The Verilog file is read again so that the JSON netlist has the instance names
 // that OpenSTA sees.
-std::vector<Step> osu018_steps(const Design& design, int target_ps) {
+std::vector<Step> osu018_steps(const Design& design, const Sources& sources, int target_ps) {
   const std::string abc = fmt::format(
       "+strash;ifraig;scorr;dc2;dch,-f;map,-D,{0};topo;buffer,-p,-N,8;upsize,-D,{0};dnsize,-D,{0};"
       "stime,-p",
       target_ps);
   const std::string map =
-      yosys_reading(design) +
+      yosys_reading(design, sources) +
       fmt::format(
           "synth -flatten -top {}; dfflibmap -liberty cells.lib; abc -liberty cells.lib "
           "-script \"{}\"; opt_clean; splitnets; stat -liberty cells.lib; write_verilog "
@@ -120,7 +111,18 @@ std::string complaint(const fs::path& log) {
 }
 
 void run_step(const Step& step, const fs::path& folder) {
-  const int status = run_program(step.command, folder, step.log, step.package);
+  std::vector<std::string> command = step.command;
+  if (step.may_loop) {
+    command.insert(command.begin(),
+                   {"prlimit", fmt::format("--cpu={}:{}", kMostSeconds, kMostSeconds + 10)});
+  }
+  const int status = run_program(command, folder, step.log, step.package);
+  if (status == 128 + SIGXCPU) {
+    fail(
+        "{}: ended after {} s of processor time, since the design's wires find no way: try another "
+        "seed, --seeds (log: {})",
+        step.command[0], kMostSeconds, (folder / step.log).string());
+  }
   if (status) {
     fail("{}: ended with {}: {} (log: {})", step.command[0], status, complaint(folder / step.log),
          (folder / step.log).string());
@@ -179,8 +181,8 @@ double read_icetime(const fs::path& report) {
 
 std::string describe(const Design& design, const std::vector<Step>& steps,
                      const std::vector<std::string>& versions) {
-  std::string text =
-      fmt::format("design {} ({})\n", design.top, design.verilog.filename().string());
+  std::string text = fmt::format("design {} ({})\n", design.top,
+                                 std::filesystem::path(design.name()).filename().string());
   for (const std::string& version : versions) text += version + '\n';
   for (const Step& step : steps) {
     for (const std::string& word : step.command) {
@@ -191,25 +193,48 @@ std::string describe(const Design& design, const std::vector<Step>& steps,
   return text;
 }
 
+void write_sources(const Sources& sources, const fs::path& folder) {
+  for (const auto* list : {&sources.files, &sources.included}) {
+    for (const Sources::File& file : *list) {
+      fs::create_directories((folder / file.name).parent_path());
+      write_file_atomically(folder / file.name, file.text);
+    }
+  }
+}
+
+void check_design(const Design& design, const Sources& sources, const fs::path& folder,
+                  int most_pins) {
+  const std::string script = yosys_elaboration(design, sources, "elaborated.json");
+  run_step({{"yosys", "-p", script}, "yosys-elaborate.log", "yosys"}, folder);
+  check_elaborated(folder / "elaborated.json", design, most_pins);
+}
+
 // `prepare` adds files to the folder, `check` throws where a result is missing; `extra` is more
 // that decides what comes out.
 template <typename Prepare, typename Check>
-void run_in_cache(const Design& design, const std::vector<Step>& versions,
-                  const std::vector<Step>& steps, const std::string& extra, const fs::path& cache,
-                  FlowResult& result, Prepare&& prepare, Check&& check) {
-  const std::string source = read_file(design.verilog);
+void run_in_cache(const Design& design, const Sources& sources, std::vector<Step> versions,
+                  std::vector<Step> steps, int most_pins, const std::string& extra,
+                  const fs::path& cache, FlowResult& result, Prepare&& prepare, Check&& check) {
+  if (sources.vhdl) {
+    versions.insert(versions.begin(), {{"ghdl", "--version"}, "version", "ghdl"});
+    steps.insert(steps.begin(), {ghdl_command(design, sources), kFromVhdl, "ghdl"});
+  }
   for (const Step& step : steps) check_program(step.command[0], step.package);
   TemporaryFolder work(cache);
   result.tool_versions = tool_versions(versions, work.path);
   const std::string made_by = describe(design, steps, result.tool_versions);
-  result.folder = cache / content_hash(made_by + extra + source);
+  result.folder = cache / content_hash(made_by + extra + sources.everything());
   result.cached = fs::exists(result.folder);
   if (result.cached) return;
-  write_file_atomically(work.path / "design.v", source);
+  write_sources(sources, work.path);
   write_file_atomically(work.path / "made_by.txt", made_by);
   prepare(work.path);
   work.keep = true;  // for its logs, unless everything goes well
-  for (const Step& step : steps) run_step(step, work.path);
+  for (const Step& step : steps) {
+    // Before anything else: what the tools would refuse in words of their own.
+    if (&step == &steps[sources.vhdl]) check_design(design, sources, work.path, most_pins);
+    run_step(step, work.path);
+  }
   check(work.path);
   std::error_code error;
   fs::rename(work.path, result.folder, error);
@@ -285,9 +310,10 @@ Netlist Osu018Flow::read() const {
 
 Ice40Flow run_ice40_flow(const Design& design, int seed, const fs::path& cache) {
   Ice40Flow flow;
+  const Sources sources = read_sources(design);
   run_in_cache(
-      design, ice40_versions(), ice40_steps(design, seed), "", cache, flow, [](const fs::path&) {},
-      [](const fs::path& folder) { read_icetime(folder / "icetime.txt"); });
+      design, sources, ice40_versions(), ice40_steps(design, sources, seed), kPins, "", cache, flow,
+      [](const fs::path&) {}, [](const fs::path& folder) { read_icetime(folder / "icetime.txt"); });
   flow.synthesis = flow.folder / "synthesis.json";
   flow.netlist = flow.folder / "placed.json";
   flow.sdf = flow.folder / "placed.sdf";
@@ -302,9 +328,10 @@ Osu018Flow run_osu018_flow(const Design& design, int target_ps, const fs::path& 
   Osu018Flow flow;
   flow.library = kOsu018;
   const std::string script = sta_script(design);
+  const Sources sources = read_sources(design);
   run_in_cache(
-      design, osu018_versions(), osu018_steps(design, target_ps), script + read_file(flow.library),
-      cache, flow,
+      design, sources, osu018_versions(), osu018_steps(design, sources, target_ps), 0,
+      script + read_file(flow.library), cache, flow,
       [&](const fs::path& folder) {
         fs::create_symlink(flow.library, folder / "cells.lib");
         write_file_atomically(folder / "sta.tcl", script);

@@ -1,20 +1,13 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <string>
 #include <vector>
 
+#include "inure/timing/design.hpp"
 #include "inure/timing/netlist.hpp"
 
 namespace inure::timing {
-
-// A circuit as its author wrote it. The port contract of a lane is in rtl/lane.v.
-struct Design {
-  std::filesystem::path verilog;
-  std::string top;
-  std::map<std::string, int> parameters;  // of the top module
-};
 
 // What the tools made of a design. Everything lies in `folder`, with the tools' logs and
 // made_by.txt, which holds the commands and the tools' versions.

@@ -95,7 +95,7 @@ std::shared_ptr<const GateLanes> load_gate_lanes(const TimingDescription& descri
   lanes->circuits.reserve(profiles.size());  // the simulators refer to them
   for (std::size_t i = 0; i < profiles.size(); ++i) {
     const std::string& name = description.profile(static_cast<int>(i));
-    lanes->circuits.push_back(circuit_of(profiles[i], name, "", std::filesystem::absolute(cache)));
+    lanes->circuits.push_back(circuit_of(profiles[i], name, {}, std::filesystem::absolute(cache)));
     const Circuit& circuit = lanes->circuits.back();
     try {
       lanes->simulators.emplace_back(circuit.netlist, circuit.vec_size,

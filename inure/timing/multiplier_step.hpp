@@ -6,12 +6,13 @@
 #include <vector>
 
 #include "inure/timing/logic_graph.hpp"
+#include "inure/timing/multiplier_stages.hpp"
 #include "inure/timing/step_simulator.hpp"
 
 namespace inure::timing {
 
 // A multiplier between registers, bit 0 first: product <= activation * weight, signed, in one
-// period.
+// period or, where it has register stages of its own, in several.
 struct Multiplier {
   static constexpr int kOperandBits = 8, kProductBits = 16;
   std::vector<int> activation, weight, product;  // registers: 8, 8, 16
@@ -29,7 +30,7 @@ class MultiplierStep {
   using Block = LogicProgram::Block;
   enum Operand { kPreviousActivation, kPreviousWeight, kActivation, kWeight };
 
-  // Keeps a reference to the netlist. Throws Error as step_response does, and where the settled
+  // Keeps a reference to the netlist. Throws Error as product_response does, and where the settled
   // product is not the arithmetic one.
   MultiplierStep(const Netlist& netlist, const Multiplier& multiplier,
                  const std::vector<int>& periods_ps);
@@ -50,10 +51,11 @@ class MultiplierStep {
 
    private:
     void run_events();
+    void run_stages(int period, int first);
 
     const MultiplierStep& step_;
     LogicProgram::State state_;
-    std::unique_ptr<StepSimulator> events_;
+    std::vector<std::unique_ptr<StepSimulator>> events_;                  // by stage
     std::vector<std::array<Block, Multiplier::kProductBits>> by_events_;  // by period
   };
 
@@ -61,9 +63,11 @@ class MultiplierStep {
   void check_arithmetic() const;
 
   const Netlist& netlist_;
-  const std::vector<int> launching_, product_, periods_;
+  const std::vector<MultiplierStage> stages_;
+  const std::vector<int> periods_;
   bool by_events_ = false;
-  std::unique_ptr<const LogicProgram> program_;  // the right product; then the captured ones
+  // The right product; then the captured ones; by events, what the stages between held before.
+  std::unique_ptr<const LogicProgram> program_;
 };
 
 // Lane i of the block gets bit `bit` of first + i; first is a multiple of 64.

@@ -44,6 +44,10 @@ int Netlist::add_net(std::string name) {
 
 void Netlist::add_alias(std::string name, int net) { nets_by_name_.emplace(std::move(name), net); }
 
+void Netlist::set_name(std::string name, int net) {
+  nets_by_name_.insert_or_assign(std::move(name), net);
+}
+
 void Netlist::add_input(std::string name, int net) { inputs_.push_back({std::move(name), net}); }
 
 void Netlist::add_output(std::string name, int net) { outputs_.push_back({std::move(name), net}); }

@@ -57,7 +57,8 @@ class Netlist {
 
   // Building: nets first, then what drives them; at last finish().
   int add_net(std::string name);
-  void add_alias(std::string name, int net);  // a further name of the net
+  void add_alias(std::string name, int net);  // a further name of the net, where it is new
+  void set_name(std::string name, int net);   // likewise, whatever had the name before
   void add_input(std::string name, int net);
   void add_output(std::string name, int net);
   void add_gate(std::string name, std::uint64_t truth, std::span<const Pin> pins, int output);
@@ -81,6 +82,7 @@ class Netlist {
   const std::string& net_name(int net) const { return net_names_[static_cast<std::size_t>(net)]; }
 
   int find_net(const std::string& name) const;  // -1 where there is none
+  const std::unordered_map<std::string, int>& names() const { return nets_by_name_; }
   // The registers whose outputs are name[0] .. name[bits - 1] (or name where bits is 1); those
   // that drive the output ports of these names; the inputs likewise. Throw Error where one is
   // missing.

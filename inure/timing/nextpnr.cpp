@@ -12,6 +12,19 @@
 namespace inure::timing {
 namespace {
 
+// Those of a function's pins that it depends on.
+std::vector<int> needed_pins(std::uint64_t truth, const std::vector<int>& pins) {
+  std::vector<int> needed;
+  for (std::size_t k = 0; k < pins.size(); ++k) {
+    bool depends = false;
+    for (int i = 0; i < 1 << pins.size(); ++i) {
+      depends |= (truth >> i & 1) != (truth >> (i ^ 1 << k) & 1);
+    }
+    if (depends) needed.push_back(pins[k]);
+  }
+  return needed;
+}
+
 class Importer {
  public:
   Importer(const Json& module, const Sdf& sdf, std::string path)
@@ -93,22 +106,30 @@ class Importer {
     if (bits.size() != 16 || bits.find_first_not_of("01") != std::string::npos) {
       fail("{}: cell {}: LUT_INIT is {}; expected 16 digits of 0 or 1", path_, name, bits);
     }
-    std::vector<Pin> pins;
-    std::vector<int> places;
+    std::array<std::string, 4> ports;
+    std::vector<int> places;  // of the connected pins
     for (int i = 0; i < 4; ++i) {
-      const std::string port = fmt::format("I{}", i);
-      const int net = net_of(cell, port.c_str());
-      if (net < 0) continue;
-      pins.push_back(pin(name, port, net, lut_arc(name, port, times, captured)));
-      places.push_back(i);
+      ports[static_cast<std::size_t>(i)] = fmt::format("I{}", i);
+      if (net_of(cell, ports[static_cast<std::size_t>(i)].c_str()) >= 0) places.push_back(i);
     }
-    std::uint64_t truth = 0;  // over the connected pins; the others are 0
-    for (int i = 0; i < 1 << pins.size(); ++i) {
-      int full = 0;
-      for (std::size_t k = 0; k < places.size(); ++k) full |= (i >> k & 1) << places[k];
-      if (bits[static_cast<std::size_t>(15 - full)] == '1') truth |= std::uint64_t{1} << i;
+    const auto truth_over = [&](const std::vector<int>& pins) {  // the others are 0
+      std::uint64_t truth = 0;
+      for (int i = 0; i < 1 << pins.size(); ++i) {
+        int full = 0;
+        for (std::size_t k = 0; k < pins.size(); ++k) full |= (i >> k & 1) << pins[k];
+        if (bits[static_cast<std::size_t>(15 - full)] == '1') truth |= std::uint64_t{1} << i;
+      }
+      return truth;
+    };
+    // A pin that the function does not depend on has no arc: the router uses it as it likes.
+    const std::vector<int> needed = needed_pins(truth_over(places), places);
+    std::vector<Pin> pins;
+    for (const int i : needed) {
+      const std::string& port = ports[static_cast<std::size_t>(i)];
+      pins.push_back(
+          pin(name, port, net_of(cell, port.c_str()), lut_arc(name, port, times, captured)));
     }
-    netlist_.add_gate(name, truth, pins, output);
+    netlist_.add_gate(name, truth_over(needed), pins, output);
   }
 
   Edges lut_arc(const std::string& name, const std::string& port, const Sdf::Cell& times,

@@ -24,6 +24,19 @@ int number_behind(const std::string& text, const std::string& word) {
   return at == std::string::npos ? 0 : std::atoi(text.c_str() + at + word.size());
 }
 
+void add_number(std::map<std::string, int>& numbers, const std::string& text) {
+  numbers[text.substr(0, text.find('='))] = number_behind(text, "=");
+}
+
+void add_register(std::map<std::string, std::vector<std::string>>& registers,
+                  const std::string& text) {
+  const std::size_t at = text.find('=');
+  std::istringstream parts(text.substr(at + 1));
+  for (std::string part; std::getline(parts, part, ',');) {
+    registers[text.substr(0, at)].push_back(part);
+  }
+}
+
 Characterization characterization_of(const TimingProfile& profile, const std::string& name) {
   const auto line =
       std::find_if(profile.made_by().begin(), profile.made_by().end(),
@@ -37,13 +50,14 @@ Characterization characterization_of(const TimingProfile& profile, const std::st
     if (option == "--relu") continue;
     words >> value;
     if (option == "--technology") what.technology = parse_technology(value);
-    if (option == "--design") what.design.verilog = value;
+    if (option == "--design") what.design.files.push_back(value);
+    if (option == "-I") what.design.includes.push_back(value);
+    if (option == "--prefix") what.design.prefix = value;
+    if (option == "--tie") add_number(what.design.ties, value);
+    if (option == "--register") add_register(what.design.registers, value);
     if (option == "--top") what.design.top = value;
     if (option == "--target-ps") what.target_ps = std::atoi(value.c_str());
-    if (option == "--parameter") {
-      const std::size_t at = value.find('=');
-      what.design.parameters[value.substr(0, at)] = number_behind(value, "=");
-    }
+    if (option == "--parameter") add_number(what.design.parameters, value);
   }
   // The command may have made a profile for each of several seeds; this one's is in its corner.
   what.seeds = {number_behind(profile.corner(), "seed ")};
@@ -60,8 +74,10 @@ std::filesystem::path find_design(const std::filesystem::path& design, const std
     if (fs::exists(folder / design)) return folder / design;
     if (folder == folder.parent_path()) break;
   }
-  fail("{}: its circuit is made of {}, which is neither here nor beside or above the profile", name,
-       design.string());
+  fail(
+      "{}: its circuit is made of {}, which is neither here nor beside or above the profile; say "
+      "where it lies by --design",
+      name, design.string());
 }
 
 // Of every so many steps in a row that a tenth of the window apart begin.
@@ -99,9 +115,16 @@ void count_value_bits(const OperandTrace& trace, const std::vector<std::uint32_t
 }  // namespace
 
 Circuit circuit_of(const TimingProfile& profile, const std::string& name,
-                   const std::filesystem::path& verilog, const std::filesystem::path& cache) {
+                   const std::vector<std::filesystem::path>& files,
+                   const std::filesystem::path& cache) {
   Characterization what = characterization_of(profile, name);
-  what.design.verilog = verilog.empty() ? find_design(what.design.verilog, name) : verilog;
+  if (files.empty()) {
+    for (auto* list : {&what.design.files, &what.design.includes}) {
+      for (std::filesystem::path& path : *list) path = find_design(path, name);
+    }
+  } else {
+    what.design.files = files;
+  }
   what.cache = cache;
   Circuit circuit = std::move(make_circuits(what).front());
   if (static_cast<std::uint32_t>(circuit.timing.critical_ps) != profile.critical_ps() ||

@@ -14,12 +14,13 @@
 namespace inure::timing {
 
 // The circuit of a profile made again, by the command that the profile holds; or found in the
-// cache. verilog: where its design lies now; none: where the command says, seen from here, from the
+// cache. files: where its design lies now; none: where the command says, seen from here, from the
 // profile's folder or from one above it; `name` is the profile's file. Throws Error, with `name`
 // before it, where the profile holds no such command, the design is not there or the circuit has
 // become another one: by its critical path or its hash.
 Circuit circuit_of(const TimingProfile& profile, const std::string& name,
-                   const std::filesystem::path& verilog, const std::filesystem::path& cache);
+                   const std::vector<std::filesystem::path>& files,
+                   const std::filesystem::path& cache);
 
 // Sums of the errors of so many steps in a row, wherever in the trace they begin.
 inline constexpr std::array<int, 3> kDotProducts = {25, 150, 800};

@@ -42,7 +42,8 @@ class Characterizations : public testing::Test {
   Characterization small(const std::string& verilog, const std::string& top = "small") {
     write_file_atomically(scratch_ / "small.v", verilog);
     Characterization what;
-    what.design = {scratch_ / "small.v", top, {}};
+    what.design.files = {scratch_ / "small.v"};
+    what.design.top = top;
     what.cache = scratch_ / "cache";
     what.effort = 0.01;
     return what;
@@ -140,7 +141,7 @@ TEST_F(Characterizations, TakeAUsersDesignAndChooseItsClocks) {
   what.traces[0].vec_size = 4;
   EXPECT_EQ(error_of([&] { make_circuits(what); }),
             fmt::format("trace of layer zeros: of 4 multipliers; the lane of {} has 1",
-                        what.design.verilog.string()));
+                        what.design.name()));
   what.traces.clear();
 
   const std::vector<int> of_tables = write_tables(what, circuits[0], periods, scratch_ / "tables");
@@ -167,10 +168,12 @@ TEST_F(Characterizations, RefuseDesignsThatBreakTheContract) {
             std::string::npos);
   EXPECT_NE(refusal(small_lane("a * b", "accumulator + addend")).find("accumulator holds"),
             std::string::npos);
-  EXPECT_EQ(refusal(small_lane("a * b", "(restart ? 32'd0 : accumulator) + addend", "product",
-                               "operand")),
-            "small.v: 0 registers activation[0] ...; expected 8 for each product, kept by the "
-            "synthesis (the contract is in rtl/lane.v)");
+  EXPECT_EQ(
+      refusal(
+          small_lane("a * b", "(restart ? 32'd0 : accumulator) + addend", "product", "operand")),
+      "small.v: no registers activation[0] ...; expected 8 bits for each product, kept by the "
+      "synthesis, or the designer's own names, --register activation=NAME,.. (the contract is "
+      "in rtl/lane.v)");
 }
 
 }  // namespace

@@ -179,15 +179,13 @@ TEST(Flow, ToolsErrorIsOneLine) {
   SKIP_WITHOUT_ICE40_TOOLS();
   TemporaryFolder scratch;
   write_file_atomically(scratch / "bad.v", "module lane(input clk); wire a = ; endmodule\n");
-  const std::string error = error_of([&] {
-    run_ice40_flow({scratch / "bad.v", "lane", {}}, 1, scratch / "cache");
-  });
+  const std::string error =
+      error_of([&] { run_ice40_flow(design_of(scratch / "bad.v", "lane"), 1, scratch / "cache"); });
   EXPECT_EQ(error.rfind("yosys: ended with 1: design.v:1: ERROR: syntax error", 0), 0u) << error;
   EXPECT_EQ(error.find('\n'), std::string::npos);
-  EXPECT_EQ(error_of([&] {
-              run_ice40_flow({scratch / "bad.v", "a; b", {}}, 1, scratch.path());
-            }),
-            "design: the top module 'a; b' is not a plain Verilog identifier");
+  EXPECT_EQ(
+      error_of([&] { run_ice40_flow(design_of(scratch / "bad.v", "a; b"), 1, scratch.path()); }),
+      "design: the top module 'a; b' is not a plain Verilog identifier");
 }
 
 TEST(Flow, MissingToolIsNamedWithItsPackage) {

@@ -28,8 +28,17 @@ inline std::filesystem::path test_cache() {
 
 constexpr int kVecSize = 4;
 
+inline Design design_of(const std::filesystem::path& file, const std::string& top) {
+  Design design;
+  design.files = {file};
+  design.top = top;
+  return design;
+}
+
 inline Design lane_design(int pipeline) {
-  return {rtl_folder() / "lane.v", "lane", {{"VEC_SIZE", kVecSize}, {"PIPELINE", pipeline}}};
+  Design design = design_of(rtl_folder() / "lane.v", "lane");
+  design.parameters = {{"VEC_SIZE", kVecSize}, {"PIPELINE", pipeline}};
+  return design;
 }
 
 #define SKIP_WITHOUT_ICE40_TOOLS()                                  \

@@ -236,7 +236,7 @@ TEST_P(CircuitOfAProfile, IsMadeAgainByItsCommand) {
   profile.set_corner("some delays, seed 1");
   profile.set_netlist(hash_netlist(netlist_));
   const auto again = [&] {
-    return circuit_of(profile, "a.profile", rtl_folder() / "lane.v", test_cache());
+    return circuit_of(profile, "a.profile", {rtl_folder() / "lane.v"}, test_cache());
   };
   EXPECT_EQ(error_of(again),
             "a.profile: made_by has no line \"inure characterize ...\": its circuit cannot be made "
@@ -248,9 +248,9 @@ TEST_P(CircuitOfAProfile, IsMadeAgainByItsCommand) {
   profile.set_netlist(1);
   EXPECT_EQ(error_of(again).substr(0, 40), "a.profile: of a netlist 0000000000000001");
   EXPECT_EQ(
-      error_of([&] { circuit_of(profile, "a.profile", "", test_cache()); }),
+      error_of([&] { circuit_of(profile, "a.profile", {}, test_cache()); }),
       "a.profile: its circuit is made of rtl/gone.v, which is neither here nor beside or above "
-      "the profile");
+      "the profile; say where it lies by --design");
   profile.set_critical_ps(4711);
   EXPECT_EQ(error_of(again).substr(0, 64),
             "a.profile: of 4 multipliers with a critical path of 4711 ps; the");
