@@ -15,6 +15,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A number that is NaN or infinite where training needs one.
+class NotFinite : public Error {
+ public:
+  using Error::Error;
+};
+
 // fail("{}: {} is not a number", where, text) throws Error with the formatted line.
 template <typename... Args>
 [[noreturn]] void fail(fmt::format_string<Args...> format, Args&&... args) {

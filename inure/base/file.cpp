@@ -4,10 +4,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <new>
 
 #include "inure/base/error.hpp"
+#include "inure/base/memory_limit.hpp"
 
 namespace inure {
 namespace {
@@ -61,9 +64,16 @@ std::string read_file(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path, ignored)) {
     fail("{}: is a folder, a file is needed", path.string());
   }
+  const auto size = std::filesystem::file_size(path, ignored);
+  if (!ignored) check_memory(size, [&] { return path.string(); });
   std::ifstream file(path, std::ios::binary);
   if (!file) fail("{}: cannot be read: {}", path.string(), std::strerror(errno));
-  std::string content{std::istreambuf_iterator<char>(file), {}};
+  std::string content;
+  try {
+    content.assign(std::istreambuf_iterator<char>(file), {});
+  } catch (const std::bad_alloc&) {
+    fail("{}: is larger than the memory there is", path.string());
+  }
   if (file.bad()) fail("{}: reading failed", path.string());
   return content;
 }
@@ -105,6 +115,22 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
   }
   const Descriptor entry(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (entry.is_open()) entry.sync();  // some file systems cannot; the file itself is safe
+}
+
+void check_folder_writable(const std::filesystem::path& folder) {
+  try {
+    unlink(temporary_name(folder / "probe").c_str());
+  } catch (const Error&) {
+    fail("the folder {} cannot be written: {}", folder.string(), std::strerror(errno));
+  }
+}
+
+void flush_output() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+  const int error = errno;
+  fail("standard output: cannot be written{}{}", error == 0 ? "" : ": ",
+       error == 0 ? "" : std::strerror(error));
 }
 
 }  // namespace inure

@@ -17,4 +17,11 @@ std::string read_text_file(const std::filesystem::path& path);
 // new one, never half of it. Throws Error when the folder is missing or the disk is full.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
+// Throws Error unless a file can be made in this folder.
+void check_folder_writable(const std::filesystem::path& folder);
+
+// Writes out what is buffered for standard output. Throws Error where that, or any writing to it
+// before, failed: a full disk, a closed pipe.
+void flush_output();
+
 }  // namespace inure

@@ -5,8 +5,12 @@
 
 namespace inure {
 
+// More threads crash libraries or are not had from the system.
+inline constexpr int kMaxThreads = 256;
+
 // The number of threads that parallel_for uses; by default OMP_NUM_THREADS, or all processors that
-// the process may use. set_threads(0) means that default; a negative count throws Error. Also sets
+// the process may use. set_threads(0) means that default; a count that is negative,
+// above kMaxThreads or more than the system gives throws Error. Also sets
 // OpenMP's count for the calling thread, which libtorch and OpenBLAS follow.
 void set_threads(int count);
 int threads();

@@ -95,5 +95,34 @@ TEST_F(File, WritesToADeviceInPlace) {
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
 }
 
+TEST_F(File, TextBeginsBehindAUtf8MarkAndUtf16IsNamed) {
+  EXPECT_EQ(read_text_file(folder_.write("plain", "name: 'x'\r\n")), "name: 'x'\r\n");
+  EXPECT_EQ(read_text_file(folder_.write("marked", "\xEF\xBB\xBFname")), "name");
+  EXPECT_EQ(read_text_file(folder_.write("inside", "a\xEF\xBB\xBF")), "a\xEF\xBB\xBF");
+  const std::pair<std::string, const char*> wide[] = {
+      {std::string("\xFF\xFE"
+                   "a\0",
+                   4),
+       "UTF-16"},
+      {std::string("\xFE\xFF\0a", 4), "UTF-16"},
+      {std::string("\xFF\xFE\0\0a\0\0\0", 8), "UTF-32"},
+      {std::string("\0\0\xFE\xFF\0\0\0a", 8), "UTF-32"},
+  };
+  for (const auto& [content, name] : wide) {
+    const std::string path = folder_.write("wide", content);
+    EXPECT_EQ(error_of([&] { read_text_file(path); }),
+              fmt::format("{}: is text in {}; save it as UTF-8", path, name));
+  }
+}
+
+TEST_F(File, SaysWhetherAFolderCanBeWritten) {
+  EXPECT_EQ(error_of([&] { check_folder_writable(folder_.path()); }), "");
+  EXPECT_EQ(entries(), 0u) << "the file of the attempt was left";
+  EXPECT_EQ(error_of([&] {
+              check_folder_writable("/proc/self");
+            }).find("the folder /proc/self cannot be written: "),
+            0u);
+}
+
 }  // namespace
 }  // namespace inure

@@ -88,5 +88,19 @@ TEST_F(Parallel, ZeroMeansTheDefaultAndNegativeIsRefused) {
   EXPECT_THROW(set_threads(-1), Error);
 }
 
+TEST_F(Parallel, RefusesMoreThreadsThanLibrariesBear) {
+  set_threads(kMaxThreads);
+  EXPECT_EQ(threads(), kMaxThreads);
+  for (const int count : {kMaxThreads + 1, 40000, 100000, 2147483647}) {
+    try {
+      set_threads(count);
+      ADD_FAILURE() << count << " were taken";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("at most 256"), std::string::npos) << error.what();
+    }
+    EXPECT_EQ(threads(), kMaxThreads) << "after " << count;
+  }
+}
+
 }  // namespace
 }  // namespace inure
