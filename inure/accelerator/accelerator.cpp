@@ -38,7 +38,7 @@ AcceleratorDescription parse_description(const std::string& text, const std::str
 }
 
 AcceleratorDescription read_description(const std::string& path) {
-  return parse_description(read_file(path), path);
+  return parse_description(read_text_file(path), path);
 }
 
 std::string to_text(const AcceleratorDescription& description) {

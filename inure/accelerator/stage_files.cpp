@@ -19,7 +19,7 @@ bool is_number(const char* begin, const char* end, int& value) {
 class Keys {
  public:
   explicit Keys(const std::filesystem::path& path) : path_(path.string()) {
-    std::istringstream lines(read_file(path));
+    std::istringstream lines(read_text_file(path));
     int number = 0;
     for (std::string line; std::getline(lines, line);) {
       ++number;

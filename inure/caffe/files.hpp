@@ -16,11 +16,13 @@ NetParameter read_net(const std::filesystem::path& path);
 NetParameter parse_net(const std::string& text, const std::string& name_for_errors);
 SolverParameter read_solver(const std::filesystem::path& path);  // solver_type upgraded to type
 
-// Binary .caffemodel (V1 files are upgraded), .solverstate and mean .binaryproto.
-NetParameter read_model(const std::filesystem::path& path);
+// Binary .caffemodel (V1 files are upgraded), .solverstate and mean .binaryproto. Models and states
+// that are written end with a checksum in a field that Caffe skips; where a file has one it is
+// verified. read_model gives it to *checksum (0: the file has none).
+NetParameter read_model(const std::filesystem::path& path, std::uint64_t* checksum = nullptr);
 SolverState read_solver_state(const std::filesystem::path& path);
 BlobProto read_mean(const std::filesystem::path& path);  // shape 1 x C x H x W
-void write_model(const std::filesystem::path& path, const NetParameter& model);
+std::uint64_t write_model(const std::filesystem::path& path, const NetParameter& model);
 void write_solver_state(const std::filesystem::path& path, const SolverState& state);
 void write_mean(const std::filesystem::path& path, const BlobProto& mean);
 

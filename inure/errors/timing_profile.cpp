@@ -121,7 +121,7 @@ void check_profile(const TimingProfile& profile, const std::string& name) {
 }  // namespace
 
 TimingProfile read_timing_profile(const fs::path& path) {
-  const std::string content = read_file(path);
+  const std::string content = is_text(path) ? read_text_file(path) : read_file(path);
   TimingProfile profile;
   if (is_text(path)) {
     parse_text_format(content, path.string(), "a timing profile",
