@@ -4,6 +4,7 @@
 #include <set>
 
 #include "inure/base/error.hpp"
+#include "inure/base/memory_limit.hpp"
 #include "inure/network/families.hpp"
 
 namespace inure {
@@ -105,6 +106,9 @@ Layer::Values Builder::find_bottoms(const caffe::LayerParameter& layer) const {
 Value* Builder::add_top(const caffe::LayerParameter& layer, int top,
                         const std::vector<std::int64_t>& shape) {
   const std::string& name = layer.top(top);
+  check_memory(float_bytes(shape), [&] {
+    return fmt::format("layer \"{}\": top \"{}\" of {}", layer.name(), name, shape_text(shape));
+  });
   values.push_back(std::make_unique<Value>(name, shape));
   if (name.empty()) return values.back().get();
   std::vector<Value*>& own = versions[name];

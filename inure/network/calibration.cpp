@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "inure/base/error.hpp"
+#include "inure/base/finite.hpp"
 #include "inure/fixed_point/calibration.hpp"
 
 namespace inure {
@@ -10,6 +12,11 @@ namespace {
 
 std::span<const float> values_of(const at::Tensor& tensor) {
   return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+}
+
+void check_finite(const std::string& layer, const char* what, std::span<const float> values) {
+  const auto bad = find_not_finite(values);
+  if (bad) fail("layer \"{}\": {} {} is {}; no format holds it", layer, what, *bad, values[*bad]);
 }
 
 // The accelerator's sums must not be shifted left, and the 2018 bias must not be either.
@@ -32,8 +39,12 @@ Calibration calibrate(Network& network, const Accelerator& accelerator, int pass
       const std::size_t last = groups[g].pool   ? *groups[g].pool
                                : groups[g].relu ? *groups[g].relu
                                                 : groups[g].head;
-      inputs[g].observe(values_of(network.nodes()[groups[g].head].bottoms[0]->data()));
-      outputs[g].observe(values_of(network.nodes()[last].tops[0]->data()));
+      const auto input = values_of(network.nodes()[groups[g].head].bottoms[0]->data());
+      const auto output = values_of(network.nodes()[last].tops[0]->data());
+      check_finite(groups[g].spec.name, "input value", input);
+      check_finite(groups[g].spec.name, "output value", output);
+      inputs[g].observe(input);
+      outputs[g].observe(output);
     }
   }
 
@@ -41,7 +52,9 @@ Calibration calibrate(Network& network, const Accelerator& accelerator, int pass
   for (std::size_t g = 0; g < groups.size(); ++g) {
     const Network::Node& head = network.nodes()[groups[g].head];
     FractionCalibrator weights;
-    weights.observe(values_of(head.layer->parameters[0]->data));
+    const auto values = values_of(head.layer->parameters[0]->data);
+    check_finite(head.layer->name(), "weight", values);
+    weights.observe(values);
     const auto known = computed.find(head.bottoms[0]);
     const int frac_w = weights.best_fraction();
     const int frac_in = known != computed.end() ? known->second : inputs[g].best_fraction();

@@ -6,6 +6,8 @@
 #include <map>
 
 #include "inure/base/error.hpp"
+#include "inure/base/finite.hpp"
+#include "inure/base/memory_limit.hpp"
 #include "inure/network/families.hpp"
 #include "inure/network/filler.hpp"
 
@@ -54,6 +56,20 @@ void check_count(const Layer& layer, const char* what, int count, int min, int m
                              : max < 0  ? fmt::format("at least {}", min)
                                         : fmt::format("{} to {}", min, max);
   fail("layer \"{}\": has {} {}, but {} takes {}", layer.name(), count, what, layer.type(), wanted);
+}
+
+void check_finite(const Layer& layer, int index, const Parameter& parameter) {
+  for (const auto& [what, value] :
+       {std::pair{"lr_mult", parameter.lr_mult}, std::pair{"decay_mult", parameter.decay_mult}}) {
+    if (is_finite(value)) continue;
+    fail("layer \"{}\": {} of parameter {} is {}; a finite number is needed", layer.name(), what,
+         index, value);
+  }
+  const float* values = parameter.data.data_ptr<float>();
+  const auto bad = find_not_finite({values, static_cast<std::size_t>(parameter.data.numel())});
+  if (!bad) return;
+  fail("layer \"{}\": the filler of parameter {} gives {}; a finite number is needed", layer.name(),
+       index, values[*bad]);
 }
 
 }  // namespace
@@ -118,8 +134,15 @@ void add_parameter(Layer& layer, const Shape& shape, const caffe::FillerParamete
     parameter->decay_mult = spec.decay_mult();
   }
   check_size(layer.name(), shape, fmt::format("parameter {}", index));
+  Shape with_gradient = shape;
+  with_gradient.push_back(2);
+  check_memory(float_bytes(with_gradient), [&] {
+    return fmt::format("layer \"{}\": its parameter {} of {} with its gradient", layer.name(),
+                       index, shape_text(shape));
+  });
   parameter->data = at::empty(shape, at::kFloat);
   fill(parameter->data, filler, seed, layer.name(), index);
+  check_finite(layer, index, *parameter);
   parameter->gradient = at::zeros(shape, at::kFloat);
   layer.parameters.push_back(std::move(parameter));
 }

@@ -1,9 +1,12 @@
 #include "inure/network/network.hpp"
 
 #include <algorithm>
+#include <new>
 #include <set>
+#include <stdexcept>
 
 #include "inure/base/error.hpp"
+#include "inure/base/finite.hpp"
 #include "inure/caffe/files.hpp"
 #include "inure/network/blas.hpp"
 #include "inure/network/build.hpp"
@@ -66,6 +69,24 @@ void note_ignored_fields(const caffe::LayerParameter& layer, std::vector<std::st
   note_ignored_fields(layer.name(), "window_data_param", layer.window_data_param(), notes);
 }
 
+// What a library throws in a layer's work becomes an Error that names the layer.
+template <typename Work>
+void work_on(const caffe::LayerParameter& layer, const Work& work) {
+  try {
+    work();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    const std::string text = error.what();
+    const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+                        dynamic_cast<const std::length_error*>(&error) != nullptr ||
+                        text.find("can't allocate memory") != std::string::npos;
+    fail("layer \"{}\": {}", layer.name(),
+         memory ? "needs more memory than there is"
+                : "the numeric library says: " + text.substr(0, text.find('\n')));
+  }
+}
+
 }  // namespace
 
 Network::Network(const caffe::NetParameter& net, caffe::Phase phase, std::uint64_t seed,
@@ -79,11 +100,13 @@ Network::Network(const caffe::NetParameter& net, caffe::Phase phase, std::uint64
       seed, filtered.force_backward(),      values_, versions_, nodes_, data_layers_, {},
       {},   tops_left_out_of(net, filtered)};
   for (const caffe::LayerParameter& layer : filtered.layer()) {
-    if (is_data_type(layer.type())) {
-      builder.add_data_layer(layer, input_shapes);
-    } else {
-      builder.add_layer(layer);
-    }
+    work_on(layer, [&] {
+      if (is_data_type(layer.type())) {
+        builder.add_data_layer(layer, input_shapes);
+      } else {
+        builder.add_layer(layer);
+      }
+    });
   }
   builder.mark_backward();
   for (const auto& layer : data_layers_) note_ignored_fields(layer, notes_);
@@ -109,6 +132,11 @@ void Network::set_input(const std::string& blob, const std::vector<float>& value
   if (static_cast<std::int64_t>(values.size()) != value.count()) {
     fail("input \"{}\": {} values for a blob of {}", blob, values.size(), shape_text(value.shape));
   }
+  if (const auto bad = allow_nan_ ? std::nullopt : find_not_finite(values)) {
+    throw NotFinite(
+        fmt::format("input \"{}\": value {} of {} is {}; --allow-nan takes it all the same", blob,
+                    *bad, shape_text(value.shape), values[*bad]));
+  }
   std::copy(values.begin(), values.end(), value.output());
 }
 
@@ -117,8 +145,10 @@ void Network::forward(std::int64_t iteration) {
   const c10::InferenceMode no_autograd;
   pass_.iteration = iteration;
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (placement_ && placement_->run(*this, i, pass_)) continue;
-    nodes_[i].layer->forward(nodes_[i].bottoms, nodes_[i].tops, pass_of(*nodes_[i].layer));
+    work_on(nodes_[i].layer->parameter(), [&] {
+      if (placement_ && placement_->run(*this, i, pass_)) return;
+      nodes_[i].layer->forward(nodes_[i].bottoms, nodes_[i].tops, pass_of(*nodes_[i].layer));
+    });
   }
 }
 
@@ -177,7 +207,8 @@ void Network::backward(Node& node) {
     bottom->needs_gradient = false;
     cut.push_back(bottom);
   }
-  node.layer->backward(node.tops, node.bottoms, pass_of(*node.layer));
+  work_on(node.layer->parameter(),
+          [&] { node.layer->backward(node.tops, node.bottoms, pass_of(*node.layer)); });
   for (Value* bottom : cut) bottom->needs_gradient = true;
 }
 

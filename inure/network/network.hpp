@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,9 +73,18 @@ class Network {
   void share_parameters(const Network& other);
   // Copies weights by layer name, as Caffe does: layers of `weights` that are not here are ignored,
   // layers here without weights keep their fillers' values. Throws Error on a shape mismatch
-  // (layer, both shapes).
-  void load(const caffe::NetParameter& weights, const std::string& name_for_errors);
+  // (layer, both shapes) and for a value that is NaN or infinite.
+  struct Loaded {
+    std::set<const Parameter*> parameters;   // that got values
+    std::vector<std::string> without_layer;  // layers of `weights` that are not here
+  };
+  Loaded load(const caffe::NetParameter& weights, const std::string& name_for_errors);
+  // The layers that have parameters outside this set.
+  std::vector<std::string> without_weights(const std::set<const Parameter*>& parameters) const;
   caffe::NetParameter save() const;  // as Caffe writes: every layer with its blobs
+  // NaN and infinity in weights and inputs are refused unless this was called.
+  void allow_nan() { allow_nan_ = true; }
+  bool allows_nan() const { return allow_nan_; }
 
   // From now on runs the layers that the placement names on its accelerator.
   void place(std::shared_ptr<Placement> placement);
@@ -88,6 +98,7 @@ class Network {
   std::string name_;
   std::vector<std::string> notes_;
   PassContext pass_;
+  bool allow_nan_ = false;
   std::vector<caffe::LayerParameter> data_layers_;
   std::vector<std::unique_ptr<Value>> values_;
   std::map<std::string, std::vector<Value*>> versions_;
@@ -95,5 +106,9 @@ class Network {
   std::vector<std::shared_ptr<Parameter>> parameters_;
   std::shared_ptr<Placement> placement_;
 };
+
+// Loads these caffemodels one after another. Returns notes on what does not match: layers without
+// weights, weights without a layer. Throws Error as load(), and where nothing of a file matches.
+std::vector<std::string> load_weights(Network& network, const std::vector<std::string>& files);
 
 }  // namespace inure

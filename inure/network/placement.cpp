@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "inure/base/error.hpp"
+#include "inure/base/finite.hpp"
 #include "inure/base/parallel.hpp"
 #include "inure/fixed_point/format.hpp"
 #include "inure/pipecnn/pipecnn.hpp"
@@ -57,6 +58,16 @@ void quantize_parallel(const at::Tensor& values, int fraction, std::span<std::in
     const std::int64_t begin = piece * kPiece, size = std::min(kPiece, count - begin);
     quantize(std::span(from + begin, size), fraction, out.subspan(begin, size));
   });
+}
+
+// NaN would become 0 there, and infinity the largest number, without a word.
+void check_finite(const std::string& layer, const float* values, std::int64_t count) {
+  const auto bad = find_not_finite({values, static_cast<std::size_t>(count)});
+  if (!bad) return;
+  throw NotFinite(fmt::format(
+      "layer \"{}\": value {} of its input is {}, which the accelerator's integers do not "
+      "have; --allow-nan goes on all the same",
+      layer, *bad, values[*bad]));
 }
 
 }  // namespace
@@ -194,6 +205,7 @@ std::shared_ptr<const Int8Map> Placement::input_of(const Network& network,
   map->fraction = s.frac_in;
   map->reshape(static_cast<int>(value.shape[0]), s.in_height, s.in_width, s.in_channels);
   const float* values = value.data().data_ptr<float>();
+  if (!network.allows_nan()) check_finite(s.name, values, value.count());
   parallel_for(map->images, [&](std::int64_t n) {
     quantize_to_channels_last(values + n * map->image_size(), s.in_channels,
                               s.in_height * s.in_width, s.frac_in, map->image(static_cast<int>(n)));

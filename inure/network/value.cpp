@@ -1,6 +1,7 @@
 #include "inure/network/value.hpp"
 
 #include "inure/base/error.hpp"
+#include "inure/base/memory_limit.hpp"
 #include "inure/base/parallel.hpp"
 #include "inure/fixed_point/format.hpp"
 
@@ -59,7 +60,9 @@ float* Value::output() {
 const float* Value::floats() { return data().data_ptr<float>(); }
 
 void Value::allocate() {
-  if (!buffer_.defined()) buffer_ = at::empty(shape, at::kFloat);
+  if (buffer_.defined()) return;
+  check_memory(float_bytes(shape), [&] { return fmt::format("blob \"{}\"", name); });
+  buffer_ = at::empty(shape, at::kFloat);
 }
 
 void Value::set_fixed_point(std::shared_ptr<const Int8Map> map) {

@@ -245,7 +245,8 @@ TEST(Network, SavesAndLoadsWeights) {
   } catch (const Error& error) {
     EXPECT_STREQ(
         error.what(),
-        "model: layer \"a\", blob 0: the file has 1 x 1 x 54 x 216, the network 108 x 108");
+        "model: layer \"a\", blob 0: the file has 1 x 1 x 54 x 216, the network 108 x 108; to "
+        "train the layer anew, give it another name in the network");
   }
 }
 
