@@ -7,6 +7,7 @@
 
 #include "commands.hpp"
 #include "inure/base/error.hpp"
+#include "inure/base/file.hpp"
 #include "inure/report/table.hpp"
 
 namespace inure::app {
@@ -162,7 +163,7 @@ void characterize(const Options& options) {
     print(circuit);
     slowest = std::max<double>(slowest, circuit.timing.critical_ps);
   }
-  std::fflush(stdout);
+  flush_output();
   const std::vector<int> periods = timing::choose_periods(what, circuits);
   for (const timing::Circuit& circuit : circuits) {
     const TimingProfile profile =
@@ -172,7 +173,7 @@ void characterize(const Options& options) {
     fmt::print("\n{} ({} kB): wrong captures per step\n", file.string(),
                (fs::file_size(file) + 999) / 1000);
     print(profile, slowest);
-    std::fflush(stdout);
+    flush_output();
     if (!options.tables) continue;
     const fs::path folder = fs::path(options.output) / (circuit.name + ".tables");
     const auto of_tables = timing::write_tables(what, circuit, periods, folder);

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -36,14 +37,15 @@ std::optional<std::uint64_t> global_seed(const CLI::App& app);
 inline const CLI::Validator kPositive(
     [](std::string& text) {
       double value = 0;
-      const bool fits = CLI::detail::lexical_cast(text, value) && value > 0;
+      const bool fits = CLI::detail::lexical_cast(text, value) && value > 0 && std::isfinite(value);
       return fits ? "" : text + " is no number above 0";
     },
     "POSITIVE");
 inline const CLI::Validator kNotNegative(
     [](std::string& text) {
       double value = 0;
-      const bool fits = CLI::detail::lexical_cast(text, value) && value >= 0;
+      const bool fits =
+          CLI::detail::lexical_cast(text, value) && value >= 0 && std::isfinite(value);
       return fits ? "" : text + " is no number from 0 on";
     },
     "NONNEGATIVE");
@@ -53,6 +55,7 @@ struct NetOptions {
   std::string model, accelerator, synthetic, gpu;
   std::vector<std::string> weights, stages;
   int level = 0;
+  bool allow_nan = false;
   CLI::Option* synthetic_option = nullptr;
 
   std::optional<SyntheticData> synthetic_data() const;

@@ -27,7 +27,7 @@ JsonLine outputs(const std::vector<Score>& scores) {
 }  // namespace
 
 JsonLog::JsonLog(const std::filesystem::path& path, bool append)
-    : file_(std::fopen(path.c_str(), append ? "a" : "w")) {
+    : path_(path.string()), file_(std::fopen(path.c_str(), append ? "a" : "w")) {
   if (!file_) fail("{}: cannot be written: {}", path.string(), std::strerror(errno));
 }
 
@@ -41,8 +41,10 @@ JsonLine JsonLog::begin_line(const char* event, int iteration) const {
 }
 
 void JsonLog::write(const JsonLine& line) {
-  fmt::print(file_, "{}\n", line.text());
-  std::fflush(file_);
+  const std::string text = line.text() + "\n";
+  if (std::fputs(text.c_str(), file_) < 0 || std::fflush(file_) != 0) {
+    fail("{}: cannot be written: {}", path_, std::strerror(errno));
+  }
 }
 
 void JsonLog::begun(const Begin& event) {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <string>
 
 #include "inure/report/json.hpp"
 #include "inure/train/observer.hpp"
@@ -30,6 +31,7 @@ class JsonLog : public TrainObserver {
   JsonLine begin_line(const char* event, int iteration) const;
   void write(const JsonLine& line);
 
+  std::string path_;
   std::FILE* file_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };

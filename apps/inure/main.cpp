@@ -1,11 +1,17 @@
 #include <fmt/format.h>
 
 #include <cctype>
+#include <charconv>
+#include <cstdio>
+#include <new>
+#include <stdexcept>
 #include <string_view>
 
 #include "commands.hpp"
 #include "inure/base/error.hpp"
+#include "inure/base/file.hpp"
 #include "inure/base/parallel.hpp"
+#include "start.hpp"
 
 namespace inure::app {
 
@@ -27,7 +33,33 @@ std::vector<std::string> two_dashes(int argc, char** argv) {
 void report(std::string_view message) {
   message = message.substr(0, message.find('\n'));  // a library's may have a trace below
   std::fflush(stdout);
-  fmt::print(stderr, "inure: error: {}\n", message);
+  const std::string line = fmt::format("inure: error: {}\n", message);
+  std::fputs(line.c_str(), stderr);  // where that cannot be written, the exit code must do
+}
+
+// What was thrown, as a user can understand it.
+std::string message_of(const std::exception& error) {
+  if (dynamic_cast<const Error*>(&error) != nullptr) return error.what();
+  if (std::ferror(stdout) != 0) return "standard output: cannot be written";
+  const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+                      dynamic_cast<const std::length_error*>(&error) != nullptr;
+  if (memory) return "not enough memory; a smaller batch_size or network needs less";
+  return fmt::format("a library says: {}", error.what());
+}
+
+// --seed: CLI11 takes "-1" for the largest number, and what does not fit for another.
+const CLI::Validator kSeed(
+    [](std::string& text) {
+      std::uint64_t seed = 0;
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+      const bool fits = error == std::errc() && end == text.data() + text.size();
+      return fits ? "" : text + " is no whole number from 0 to 18446744073709551615";
+    },
+    "SEED");
+
+// An unknown command with --help beside it.
+bool has_unknown_command(const CLI::App& app) {
+  return app.get_subcommands().empty() && !app.remaining().empty();
 }
 
 std::string usage_message(const CLI::App& app, const CLI::ParseError& error) {
@@ -58,13 +90,12 @@ int run(int argc, char** argv) {
   std::uint64_t seed = 0;
   app.add_option("--threads", thread_count,
                  "Threads to compute with; 0: one for each processor. Results do not depend on it")
-      ->check(kNotNegative)
+      ->check(CLI::Range(0, kMaxThreads))
       ->type_name("N");
   app.add_option("--seed", seed, "Of all random numbers: fillers, dropout, crops, errors")
+      ->check(kSeed)
       ->type_name("N");
-  app.parse_complete_callback([&] {
-    if (thread_count > 0) set_threads(thread_count);
-  });
+  app.parse_complete_callback([&] { set_threads(thread_count); });
   app.footer(
       "Examples:\n"
       "  inure convert idx --images train-images.gz --labels train-labels.gz --output train_lmdb\n"
@@ -95,7 +126,9 @@ int run(int argc, char** argv) {
   } catch (const CLI::RuntimeError& error) {
     return error.get_exit_code();
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    if (error.get_exit_code() == 0 && !has_unknown_command(app)) {
+      return app.exit(error);  // --help, --version
+    }
     report(usage_message(app, error));
     return kWrongUsage;
   }
@@ -107,10 +140,13 @@ int run(int argc, char** argv) {
 }  // namespace inure::app
 
 int main(int argc, char** argv) {
+  inure::app::prepare_descriptors();
   try {
-    return inure::app::run(argc, argv);
+    const int code = inure::app::run(argc, argv);
+    inure::flush_output();
+    return code;
   } catch (const std::exception& error) {
-    inure::app::report(error.what());
+    inure::app::report(inure::app::message_of(error));
   }
   return inure::app::kFailed;
 }

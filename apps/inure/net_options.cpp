@@ -48,6 +48,8 @@ void add_execution_options(CLI::App& command, NetOptions& options) {
               "given or, without one, that of the layer or of crop_size")
           ->expected(0, 1)
           ->type_name("CxHxW");
+  command.add_flag("--allow-nan", options.allow_nan,
+                   "Go on with NaN and infinity in weights, data and losses");
   command.add_option("--gpu", options.gpu, "Of Caffe; has no effect here")->type_name("ID");
   command.parse_complete_callback([&options] {
     if (!options.gpu.empty()) fmt::print("Note: --gpu has no effect here\n");
@@ -68,8 +70,9 @@ OpenNet open_net(const NetOptions& options, caffe::Phase phase, std::uint64_t se
   if (options.weights.empty()) {
     fmt::print("Note: no --weights: the network has the random weights of its fillers\n");
   }
-  for (const std::string& weights : options.weights) {
-    open.network->load(caffe::read_model(weights), weights);
+  if (options.allow_nan) open.network->allow_nan();
+  for (const std::string& note : load_weights(*open.network, options.weights)) {
+    fmt::print("Note: {}\n", note);
   }
   if (!options.accelerator.empty()) {
     attach_accelerator(*open.network, options.accelerator, all_accelerators());

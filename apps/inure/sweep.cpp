@@ -240,6 +240,7 @@ class Runner {
     train.saturation_mask = true;
     train.seed = point.seed;
     train.synthetic = options_.synthetic_data();
+    train.allow_nan = options_.allow_nan;
     if (const auto snapshot = find_latest_snapshot(solver.snapshot_prefix())) {
       train.snapshot = *snapshot;
     } else if (point.start) {
@@ -247,7 +248,7 @@ class Runner {
       start.clock = *point.start;
       train.weights = {weights_of(start, folder)};
     } else {
-      train.weights.assign(options_.weights.begin(), options_.weights.end());
+      train.weights = options_.weights;
     }
     RetrainingProgress progress(
         control ? fmt::format("retraining without errors, seed {}", point.seed)
@@ -267,7 +268,8 @@ class Runner {
     Feed feed(caffe::TEST, point.seed, options_.synthetic_data());
     Network network(net, caffe::TEST, point.seed, feed.opener());
     feed.require_data();
-    for (const std::string& file : weights) network.load(caffe::read_model(file), file);
+    if (options_.allow_nan) network.allow_nan();
+    load_weights(network, weights);
     {
       const EndOnSignals loading;  // errors take up to minutes to make ready
       network.place(std::make_shared<Placement>(network, description, *kinds_));
@@ -339,11 +341,11 @@ void sweep(const Options& options, std::uint64_t first_seed) {
                                     [&](const SweepPoint& point) { return store.find(point); });
   fmt::print("Clocks: {}, seeds: {}, runs: {}, done before: {}\n", runner.plan().clocks.size(),
              options.seeds, points.size(), stored);
-  std::fflush(stdout);
+  flush_output();
   const auto done = [&](std::size_t index, double accuracy, double seconds) {
     fmt::print("[{}/{}] {}: {:.2f} % ({:.1f} s)\n", index + 1, points.size(), points[index].name(),
                100 * accuracy, seconds);
-    std::fflush(stdout);
+    flush_output();
     runner.clean(points[index], store.folder());
   };
   const bool ended = run_sweep(
@@ -353,7 +355,7 @@ void sweep(const Options& options, std::uint64_t first_seed) {
   write_reports(runner, summary, store.folder());
   if (ended) return;
   fmt::print("Interrupted; what is done is kept. To go on: the same command\n");
-  std::fflush(stdout);
+  flush_output();
   throw CLI::RuntimeError(kInterrupted);
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "commands.hpp"
+#include "inure/base/file.hpp"
 #include "inure/base/progress.hpp"
 #include "inure/train/testing.hpp"
 
@@ -33,6 +34,7 @@ void test(const Options& options, std::uint64_t seed) {
     for (const Score& score : scores) {
       fmt::print("Batch {}, {} = {:.6g}\n", iteration, score.name, score.value);
     }
+    flush_output();
     progress.advance(open.feed->batch_size());
     return true;
   };

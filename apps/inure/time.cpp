@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "commands.hpp"
+#include "inure/base/file.hpp"
 #include "inure/base/progress.hpp"
 #include "inure/network/blas.hpp"
 
@@ -106,7 +107,7 @@ void time(const Options& options, std::uint64_t seed) {
   network.backward();
   fmt::print("Running for {} iterations, {} images a batch.\n", options.iterations,
              open.feed->batch_size());
-  std::fflush(stdout);
+  flush_output();
   Progress progress("timing", "iterations", options.iterations);
   if (!options.accelerator.empty()) return time_passes(network, options.iterations, progress);
 

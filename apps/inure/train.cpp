@@ -23,7 +23,11 @@ struct Options : NetOptions {
 std::filesystem::path find_snapshot(const Options& options, const std::string& prefix,
                                     ConsoleLog& log) {
   if (options.snapshot != "latest") return options.snapshot;
-  const auto latest = find_latest_snapshot(prefix);
+  std::vector<std::string> damaged;
+  const auto latest = find_latest_snapshot(prefix, &damaged);
+  for (const std::string& what : damaged) log.note(what);
+  if (latest && !damaged.empty())
+    log.note("going on from the snapshot before: " + latest->string());
   if (latest) return *latest;
   log.note(fmt::format("no snapshot {}_iter_N.solverstate yet: beginning at iteration 0", prefix));
   return {};
@@ -41,12 +45,13 @@ void train(const Options& options, std::optional<std::uint64_t> seed) {
   TrainOptions train_options;
   train_options.snapshot = find_snapshot(options, solver.snapshot_prefix(), console);
   if (options.snapshot != "latest" || train_options.snapshot.empty()) {
-    train_options.weights.assign(options.weights.begin(), options.weights.end());
+    train_options.weights = options.weights;
   }
   train_options.accelerator = options.accelerator;
   train_options.saturation_mask = options.saturation_mask;
   train_options.seed = seed;
   train_options.synthetic = options.synthetic_data();
+  train_options.allow_nan = options.allow_nan;
 
   std::vector<TrainObserver*> observers{&console};
   std::optional<JsonLog> json;
@@ -58,7 +63,6 @@ void train(const Options& options, std::optional<std::uint64_t> seed) {
   if (trainer.run(&stop_on_signals())) return;
   fmt::print("To go on: the same command with --snapshot {}\n",
              snapshot_path(solver.snapshot_prefix(), trainer.iteration()).string());
-  std::fflush(stdout);
   throw CLI::RuntimeError(kInterrupted);
 }
 

@@ -93,7 +93,7 @@ class Comparison {
     Table table(header);
     for (const auto& row : registers_) table.add(row);
     fmt::print("Wrong, of each register, truth / model:\n{}", table.text());
-    std::fflush(stdout);
+    flush_output();
   }
 
   const std::string& json() const { return json_; }

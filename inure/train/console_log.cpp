@@ -2,14 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
+#include "inure/base/file.hpp"
 
 namespace inure {
 
 void ConsoleLog::print(const std::string& line) {
   if (progress_) progress_->clear();
   fmt::print("{}\n", line);
-  std::fflush(stdout);
+  flush_output();
 }
 
 void ConsoleLog::note(const std::string& text) { print("Note: " + text); }

@@ -13,13 +13,29 @@ void need(bool present, const caffe::SolverParameter& solver, const char* field)
   if (!present) fail("solver: lr_policy \"{}\" needs {}", solver.lr_policy(), field);
 }
 
+// NaN passes no comparison.
+void check_least(const caffe::SolverParameter& solver, const char* field, float value,
+                 double least) {
+  if (std::isfinite(value) && value >= least) return;
+  fail("solver: {} is {}; lr_policy \"{}\" needs a finite number from {} on", field, value,
+       solver.lr_policy(), least);
+}
+
+void check_finite(const char* field, float value) {
+  if (!std::isfinite(value)) fail("solver: {} is {}; it must be a finite number", field, value);
+}
+
 }  // namespace
 
 void check_learning_rate(const caffe::SolverParameter& solver) {
   const std::string& policy = solver.lr_policy();
   if (!solver.has_base_lr())
     fail("solver: base_lr is missing; give the learning rate, e.g. base_lr: 0.01");
+  check_finite("gamma", solver.gamma());
+  check_finite("power", solver.power());
   if (policy == "fixed") return;
+  const bool powers = policy == "step" || policy == "multistep" || policy == "exp";
+  if (powers || policy == "inv") check_least(solver, "gamma", solver.gamma(), 0);
   if (policy == "step") {
     need(solver.has_gamma(), solver, "gamma");
     need(solver.stepsize() > 0, solver, "stepsize of 1 or more");
@@ -30,11 +46,14 @@ void check_learning_rate(const caffe::SolverParameter& solver) {
     need(solver.has_power(), solver, "power");
   } else if (policy == "multistep") {
     need(solver.has_gamma(), solver, "gamma");
+    need(solver.stepvalue_size() == 0 || solver.stepvalue(0) >= 0, solver,
+         "stepvalues of 0 or more");
     for (int i = 1; i < solver.stepvalue_size(); ++i) {
       need(solver.stepvalue(i) > solver.stepvalue(i - 1), solver, "stepvalues in rising order");
     }
   } else if (policy == "poly") {
     need(solver.has_power(), solver, "power");
+    check_least(solver, "power", solver.power(), 0);
     need(solver.max_iter() > 0, solver, "max_iter of 1 or more");
   } else if (policy == "sigmoid") {
     need(solver.has_gamma(), solver, "gamma");

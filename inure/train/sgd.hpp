@@ -22,10 +22,14 @@ struct SgdRule {
 };
 
 // One update. histories: one for each parameter, of its shape. Counts the version of each parameter
-// that changes; one with lr_mult 0 is left alone. The result does not depend on the number of
-// threads.
-void update_parameters(const SgdRule& rule, float rate,
-                       const std::vector<std::shared_ptr<Parameter>>& parameters,
-                       const std::vector<at::Tensor>& histories);
+// that changes; one with lr_mult 0 is left alone, but its gradient counts in the norm, as in Caffe.
+// The result does not depend on the number of threads.
+//
+// Where the update would make a weight or a history NaN or infinite, nothing changes and the first
+// parameter that would be is returned; else null. allow_nan: the update is made all the same.
+const Parameter* update_parameters(const SgdRule& rule, float rate,
+                                   const std::vector<std::shared_ptr<Parameter>>& parameters,
+                                   const std::vector<at::Tensor>& histories,
+                                   bool allow_nan = false);
 
 }  // namespace inure

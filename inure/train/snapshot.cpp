@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <functional>
+#include <set>
 #include <string_view>
 
 #include "inure/base/error.hpp"
@@ -65,15 +67,28 @@ at::Tensor read_tensor(const caffe::BlobProto& blob, const fs::path& path) {
   return tensor;
 }
 
-// Where the weights lie whose name a solverstate holds.
+// Where the weights lie whose name a solverstate holds: beside it, so that a copied folder has its
+// own, or else where they were written.
 fs::path find_weights(const std::string& learned_net, const fs::path& state) {
   std::error_code ignored;
-  if (fs::exists(learned_net, ignored)) return learned_net;
   const fs::path beside = state.parent_path() / fs::path(learned_net).filename();
-  if (!fs::exists(beside, ignored)) {
+  if (fs::exists(beside, ignored)) return beside;
+  if (!fs::exists(learned_net, ignored)) {
     fail("{}: its weights {} are missing, also beside it", state.string(), learned_net);
   }
-  return beside;
+  return learned_net;
+}
+
+caffe::NetParameter read_weights(const caffe::SolverState& state, const fs::path& path) {
+  const fs::path file = find_weights(state.learned_net(), path);
+  std::uint64_t sum = 0;
+  caffe::NetParameter weights = caffe::read_model(file, &sum);
+  const caffe::TrainingState& training = state.training();
+  if (training.has_weights_checksum() && training.weights_checksum() != sum) {
+    fail("{}: its weights {} are not those of this snapshot: another run wrote the file",
+         path.string(), file.string());
+  }
+  return weights;
 }
 
 std::string format_shape(at::IntArrayRef shape) {
@@ -151,7 +166,7 @@ fs::path write_snapshot(const std::string& prefix, const Snapshot& snapshot) {
   for (const double loss : snapshot.losses) training->add_losses(loss);
   for (const std::int64_t batch : snapshot.test_batch) training->add_test_batch(batch);
 
-  caffe::write_model(weights, snapshot.weights);
+  training->set_weights_checksum(caffe::write_model(weights, snapshot.weights));
   const fs::path path = snapshot_path(prefix, snapshot.iteration);
   caffe::write_solver_state(path, state);
   return path;
@@ -166,7 +181,7 @@ Snapshot read_snapshot(const fs::path& path) {
   Snapshot snapshot;
   snapshot.iteration = state.iter();
   snapshot.current_step = state.current_step();
-  snapshot.weights = caffe::read_model(find_weights(state.learned_net(), path));
+  snapshot.weights = read_weights(state, path);
   for (const caffe::BlobProto& blob : state.history()) {
     snapshot.history.push_back(read_tensor(blob, path));
   }
@@ -200,18 +215,42 @@ void check_snapshot(const Snapshot& snapshot, const fs::path& path, const Networ
   }
 }
 
-std::optional<fs::path> find_latest_snapshot(const std::string& prefix) {
-  int latest = -1;
+std::optional<fs::path> find_latest_snapshot(const std::string& prefix,
+                                             std::vector<std::string>* damaged, int below) {
+  std::set<int, std::greater<>> iterations;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder_of(prefix), error)) {
     const auto iteration =
         iteration_of(entry.path().filename().string(), stem_of(prefix), ".solverstate");
-    if (iteration && *iteration > latest && fs::exists(weights_path(prefix, *iteration))) {
-      latest = *iteration;
+    if (!iteration || *iteration >= below || !fs::exists(weights_path(prefix, *iteration)))
+      continue;
+    iterations.insert(*iteration);
+  }
+  std::string first;  // what is wrong with the newest
+  for (const int iteration : iterations) {
+    const fs::path path = snapshot_path(prefix, iteration);
+    try {
+      read_snapshot(path);
+      return path;
+    } catch (const Error& bad) {
+      if (damaged != nullptr) damaged->push_back(bad.what());
+      if (first.empty()) first = bad.what();
     }
   }
-  if (latest < 0) return {};
-  return snapshot_path(prefix, latest);
+  if (first.empty()) return {};
+  fail("{}; no other snapshot {}_iter_N.solverstate is whole", first, prefix);
+}
+
+std::optional<fs::path> snapshot_before(const fs::path& path) {
+  const std::string name = path.string();
+  const std::string prefix = name.substr(0, name.rfind("_iter_"));
+  const auto iteration = iteration_of(path.filename().string(), stem_of(prefix), ".solverstate");
+  if (!iteration) return {};
+  try {
+    return find_latest_snapshot(prefix, nullptr, *iteration);
+  } catch (const Error&) {
+    return {};  // those before are damaged too
+  }
 }
 
 void remove_unfinished_snapshots(const std::string& prefix) {

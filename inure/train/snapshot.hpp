@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,17 +37,23 @@ std::filesystem::path snapshot_path(const std::string& prefix, int iteration);
 // Caffe's formats and can be read by it. Returns the path of the solverstate. Throws Error.
 std::filesystem::path write_snapshot(const std::string& prefix, const Snapshot& snapshot);
 
-// Reads a solverstate and the weights it names (from the working directory, or else beside it).
-// `network` gives the shapes of the history. Throws Error that names the file, also where it is of
-// another network.
+// Reads a solverstate and the weights it names (beside it, or else where they were written). Throws
+// Error that names the file, also where the weights are not those that it was written with.
 Snapshot read_snapshot(const std::filesystem::path& path);
 
 // Throws Error unless the snapshot was taken of this network and this accelerator.
 void check_snapshot(const Snapshot& snapshot, const std::filesystem::path& path,
                     const Network& network, const std::string& accelerator);
 
-// The solverstate with the highest iteration whose weights are there too.
-std::optional<std::filesystem::path> find_latest_snapshot(const std::string& prefix);
+// The whole solverstate with the highest iteration below `below` whose weights are there too. What
+// is wrong with later ones is added to *damaged. Throws Error where there are some and none is
+// whole.
+std::optional<std::filesystem::path> find_latest_snapshot(
+    const std::string& prefix, std::vector<std::string>* damaged = nullptr,
+    int below = std::numeric_limits<int>::max());
+
+// The latest whole snapshot of the same run before this one.
+std::optional<std::filesystem::path> snapshot_before(const std::filesystem::path& path);
 
 // Removes what a killed run left of snapshots that it was writing. Files of a process that still
 // lives are left alone.

@@ -1,5 +1,8 @@
 #include "inure/train/solver.hpp"
 
+#include <cmath>
+#include <limits>
+
 #include "inure/base/error.hpp"
 #include "inure/caffe/files.hpp"
 #include "inure/train/learning_rate.hpp"
@@ -10,6 +13,44 @@ namespace {
 
 void at_least(const char* field, std::int64_t value, std::int64_t least) {
   if (value < least) fail("solver: {} is {}; it must be {} or more", field, value, least);
+}
+
+constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+
+// A number of the solver's and the interval that it must lie in.
+struct Range {
+  const char* field;
+  double least, limit;  // from `least` (with it) to `limit` (without it)
+  bool least_too = true;
+};
+
+void check_range(const caffe::SolverParameter& solver, const Range& range) {
+  const auto* field = caffe::SolverParameter::descriptor()->FindFieldByName(range.field);
+  const float value = solver.GetReflection()->GetFloat(solver, field);
+  const bool above = range.least_too ? value >= range.least : value > range.least;
+  if (above && value < range.limit) return;  // false for NaN
+  const std::string lower =
+      fmt::format("{} {}", range.least_too ? "from" : "above", static_cast<float>(range.least));
+  if (range.limit == kNoLimit) {
+    fail("solver: {} is {}; it must be a finite number {}{}", range.field, value, lower,
+         range.least_too ? " on" : "");
+  }
+  fail("solver: {} is {}; it must be {} to below {}", range.field, value, lower, range.limit);
+}
+
+void check_numbers(const caffe::SolverParameter& solver) {
+  constexpr Range kRanges[] = {
+      {"base_lr", 0, kNoLimit},      {"momentum", 0, 1},  {"momentum2", 0, 1},
+      {"weight_decay", 0, kNoLimit}, {"rms_decay", 0, 1}, {"delta", 0, kNoLimit, false},
+  };
+  for (const Range& range : kRanges) check_range(solver, range);
+  const float clip = solver.clip_gradients();
+  if (!std::isfinite(clip) || clip == 0) {
+    fail(
+        "solver: clip_gradients is {}; it must be a finite number above 0, or below 0 for no "
+        "clipping",
+        clip);
+  }
 }
 
 caffe::NetParameter with_state(caffe::NetParameter net, caffe::Phase phase,
@@ -74,6 +115,7 @@ std::vector<std::string> check_solver(const caffe::SolverParameter& solver) {
   if (solver.snapshot_format() != caffe::SolverParameter::BINARYPROTO) {
     fail("solver: snapshot_format HDF5 is not available; there is BINARYPROTO");
   }
+  check_numbers(solver);
   check_learning_rate(solver);
   at_least("max_iter", solver.max_iter(), 0);
   at_least("iter_size", solver.iter_size(), 1);

@@ -3,9 +3,13 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <span>
 
 #include "inure/base/error.hpp"
+#include "inure/base/file.hpp"
+#include "inure/base/finite.hpp"
 #include "inure/caffe/files.hpp"
 #include "inure/network/placement.hpp"
 #include "inure/train/attach_accelerator.hpp"
@@ -38,11 +42,61 @@ std::uint64_t choose_seed(const caffe::SolverParameter& solver, const TrainOptio
   return kDefaultSeed;
 }
 
+double mean(const std::deque<double>& losses) {
+  return std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(losses.size());
+}
+
+Snapshot read_named_snapshot(const std::filesystem::path& path) {
+  try {
+    return read_snapshot(path);
+  } catch (const Error& error) {
+    const auto before = snapshot_before(path);
+    if (!before) throw;
+    fail("{}; the snapshot before it is {}", error.what(), before->string());
+  }
+}
+
+// The running means and variances of batch normalisation, which forward passes move: back to what
+// they were, unless the iteration succeeds.
+class RunningStatistics {
+ public:
+  explicit RunningStatistics(const Network& network) {
+    for (const Network::Node& node : network.nodes()) {
+      if (node.layer->type() != "BatchNorm") continue;
+      for (const auto& parameter : node.layer->parameters) {
+        before_.emplace_back(parameter.get(), parameter->data.clone());
+      }
+    }
+  }
+  ~RunningStatistics() {
+    if (kept_) return;
+    for (const auto& [parameter, data] : before_) {
+      parameter->data.copy_(data);
+      ++parameter->version;
+    }
+  }
+  RunningStatistics(const RunningStatistics&) = delete;
+  RunningStatistics& operator=(const RunningStatistics&) = delete;
+
+  void check() const {
+    for (const auto& [parameter, data] : before_) {
+      const auto count = static_cast<std::size_t>(parameter->data.numel());
+      if (!find_not_finite({parameter->data.data_ptr<float>(), count})) continue;
+      throw NotFinite(fmt::format("{} becomes NaN or infinite", parameter->name));
+    }
+  }
+  void keep() { kept_ = true; }
+
+ private:
+  std::vector<std::pair<Parameter*, at::Tensor>> before_;
+  bool kept_ = false;
+};
+
 }  // namespace
 
 Trainer::Trainer(const caffe::SolverParameter& solver, const TrainOptions& options,
                  std::vector<TrainObserver*> observers)
-    : solver_(solver), observers_(std::move(observers)) {
+    : solver_(solver), observers_(std::move(observers)), allow_nan_(options.allow_nan) {
   for (const std::string& text : check_solver(solver_)) {
     tell([&](TrainObserver& observer) { observer.note(text); });
   }
@@ -54,22 +108,41 @@ Trainer::Trainer(const caffe::SolverParameter& solver, const TrainOptions& optio
         options.snapshot.string());
   }
   std::optional<Snapshot> snapshot;
-  if (!options.snapshot.empty()) snapshot = read_snapshot(options.snapshot);
+  if (!options.snapshot.empty()) snapshot = read_named_snapshot(options.snapshot);
   seed_ = choose_seed(solver_, options, snapshot);
   build_networks(options);
-  for (const auto& weights : options.weights) {
-    network_->load(caffe::read_model(weights), weights.string());
-  }
-  if (!options.accelerator.empty()) {
-    const Registry kinds = options.kinds ? *options.kinds : all_accelerators();
-    accelerator_ =
-        attach_accelerator(*network_, options.accelerator, kinds, options.saturation_mask);
-    if (options.saturation_mask) accelerator_ += "saturation mask\n";
-    for (TestNet& test : tests_) attach_accelerator(*test.network, options.accelerator, kinds);
-    const std::string summary = placement_summary(*network_);
-    tell([&](TrainObserver& observer) { observer.note(summary.substr(0, summary.size() - 1)); });
-  }
+  if (!snapshot) load_weights(options);
+  if (!options.accelerator.empty()) place(options);
   if (snapshot) resume(*snapshot, options.snapshot);
+}
+
+// Weights of the command line take the place of those that the solver names, as in Caffe.
+void Trainer::load_weights(const TrainOptions& options) {
+  std::vector<std::string> files = options.weights;
+  for (const std::string& named : solver_.weights()) {
+    if (!options.weights.empty()) break;
+    for (std::size_t begin = 0; begin <= named.size();) {
+      const std::size_t end = std::min(named.find(',', begin), named.size());
+      if (end > begin) files.push_back(named.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+  for (const std::string& text : inure::load_weights(*network_, files)) {
+    tell([&](TrainObserver& observer) { observer.note(text); });
+  }
+  // Layers that only a test network has.
+  for (const TestNet& test : tests_) {
+    for (const std::string& file : files) test.network->load(caffe::read_model(file), file);
+  }
+}
+
+void Trainer::place(const TrainOptions& options) {
+  const Registry kinds = options.kinds ? *options.kinds : all_accelerators();
+  accelerator_ = attach_accelerator(*network_, options.accelerator, kinds, options.saturation_mask);
+  if (options.saturation_mask) accelerator_ += "saturation mask\n";
+  for (TestNet& test : tests_) attach_accelerator(*test.network, options.accelerator, kinds);
+  const std::string summary = placement_summary(*network_);
+  tell([&](TrainObserver& observer) { observer.note(summary.substr(0, summary.size() - 1)); });
 }
 
 void Trainer::build_networks(const TrainOptions& options) {
@@ -87,6 +160,10 @@ void Trainer::build_networks(const TrainOptions& options) {
     test.feed->require_data();
     test.network->share_parameters(*network_);
   }
+  if (allow_nan_) {
+    network_->allow_nan();
+    for (TestNet& test : tests_) test.network->allow_nan();
+  }
   for (const auto& parameter : network_->parameters()) {
     history_.push_back(at::zeros(parameter->data.sizes(), at::kFloat));
   }
@@ -94,8 +171,19 @@ void Trainer::build_networks(const TrainOptions& options) {
 
 void Trainer::resume(const Snapshot& snapshot, const std::filesystem::path& path) {
   check_snapshot(snapshot, path, *network_, accelerator_);
-  network_->load(snapshot.weights, path.string());
+  const Network::Loaded loaded = network_->load(snapshot.weights, path.string());
+  for (const std::string& layer : network_->without_weights(loaded.parameters)) {
+    fail("{}: its weights have none for layer \"{}\": it was taken of another network",
+         path.string(), layer);
+  }
   for (std::size_t p = 0; p < history_.size(); ++p) {
+    const at::Tensor& stored = snapshot.history[p];
+    const std::span<const float> values(stored.data_ptr<float>(),
+                                        static_cast<std::size_t>(stored.numel()));
+    if (const auto bad = allow_nan_ ? std::nullopt : find_not_finite(values)) {
+      fail("{}: value {} of the history of {} is {}; --allow-nan takes it all the same",
+           path.string(), *bad, network_->parameters()[p]->name, values[*bad]);
+    }
     history_[p].copy_(snapshot.history[p].reshape(history_[p].sizes()));
   }
   iteration_ = snapshot.iteration;
@@ -108,18 +196,21 @@ void Trainer::resume(const Snapshot& snapshot, const std::filesystem::path& path
 // Better now than after a day of training.
 void Trainer::check_snapshot_folder() const {
   if (solver_.snapshot() == 0 && !solver_.snapshot_after_train()) return;
-  const auto folder = std::filesystem::path(solver_.snapshot_prefix()).parent_path();
-  if (folder.empty() || std::filesystem::is_directory(folder)) return;
-  fail("solver: snapshot_prefix \"{}\": the folder {} does not exist; make it, or name another",
-       solver_.snapshot_prefix(), folder.string());
+  auto folder = std::filesystem::path(solver_.snapshot_prefix()).parent_path();
+  if (folder.empty()) folder = ".";
+  if (!std::filesystem::is_directory(folder)) {
+    fail("solver: snapshot_prefix \"{}\": the folder {} does not exist; make it, or name another",
+         solver_.snapshot_prefix(), folder.string());
+  }
+  try {
+    check_folder_writable(folder);
+  } catch (const Error& error) {
+    fail("solver: snapshot_prefix \"{}\": {}", solver_.snapshot_prefix(), error.what());
+  }
 }
 
-double Trainer::average_loss() const {
-  if (losses_.empty()) return 0;
-  return std::accumulate(losses_.begin(), losses_.end(), 0.0) / static_cast<double>(losses_.size());
-}
-
-double Trainer::step() {
+// The passes of an iteration. Returns their mean loss.
+double Trainer::add_gradients() {
   network_->clear_gradients();
   double loss = 0;
   for (int pass = 0; pass < solver_.iter_size(); ++pass) {
@@ -127,13 +218,28 @@ double Trainer::step() {
     feed_->feed(*network_, batch);
     network_->forward(batch);
     loss += network_->loss();
+    if (!allow_nan_ && !std::isfinite(loss)) throw NotFinite(fmt::format("the loss is {}", loss));
     network_->backward();
   }
-  loss /= solver_.iter_size();
+  return loss / solver_.iter_size();
+}
+
+double Trainer::step() {
+  RunningStatistics statistics(*network_);
+  const double loss = add_gradients();
+  const float rate = learning_rate(solver_, iteration_);
+  if (!allow_nan_) {
+    statistics.check();
+    if (!is_finite(rate)) throw NotFinite(fmt::format("the learning rate is {}", rate));
+  }
+  const Parameter* bad =
+      update_parameters(sgd_rule(solver_), rate, network_->parameters(), history_, allow_nan_);
+  if (bad != nullptr) {
+    throw NotFinite(fmt::format("the update makes {} NaN or infinite", bad->name));
+  }
+  statistics.keep();
   losses_.push_back(loss);
   while (static_cast<int>(losses_.size()) > solver_.average_loss()) losses_.pop_front();
-  update_parameters(sgd_rule(solver_), learning_rate(solver_, iteration_), network_->parameters(),
-                    history_);
   ++iteration_;
   return loss;
 }
@@ -144,7 +250,7 @@ void Trainer::iterate() {
   event.display = solver_.display() > 0 && iteration_ % solver_.display() == 0;
   event.rate = learning_rate(solver_, iteration_);
   step();
-  event.loss = average_loss();
+  event.loss = mean(losses_);
   if (event.display) {
     event.scores = read_scores(*network_);
     event.seconds = seconds_since(displayed_at_);
@@ -199,6 +305,7 @@ std::filesystem::path Trainer::take_snapshot() {
   snapshot.losses.assign(losses_.begin(), losses_.end());
   for (const TestNet& test : tests_) snapshot.test_batch.push_back(test.next_batch);
   const auto path = write_snapshot(solver_.snapshot_prefix(), snapshot);
+  saved_ = iteration_;
   tell([&](TrainObserver& observer) { observer.snapshot_taken(iteration_, path); });
   return path;
 }
@@ -212,7 +319,10 @@ void Trainer::final_display() {
   TrainObserver::Step event;
   event.iteration = iteration_;
   event.display = true;
-  event.loss = network_->loss();
+  std::deque<double> losses = losses_;  // the loss is averaged like all others
+  losses.push_back(network_->loss());
+  if (static_cast<int>(losses.size()) > solver_.average_loss()) losses.pop_front();
+  event.loss = mean(losses);
   event.rate = learning_rate(solver_, iteration_);
   event.scores = read_scores(*network_);
   event.seconds = seconds_since(displayed_at_);
@@ -221,26 +331,46 @@ void Trainer::final_display() {
 }
 
 bool Trainer::run(const std::atomic<bool>* stop) {
+  const int first = iteration_;
+  try {
+    return train(stop);
+  } catch (const NotFinite& error) {
+    const std::string what = fmt::format("iteration {}: {}", iteration_, error.what());
+    if (saved_ != iteration_) take_snapshot();
+    fail(
+        "{}; the state before it is in {}; a lower base_lr or clip_gradients may help, --allow-nan "
+        "goes on",
+        what, snapshot_path(solver_.snapshot_prefix(), iteration_).string());
+  } catch (const Error& error) {
+    if (iteration_ == first || saved_ == iteration_) throw;
+    observers_.clear();  // who could not write may be among them
+    std::string state;
+    try {
+      state = take_snapshot().string();
+    } catch (const Error&) {
+      throw error;
+    }
+    fail("{}; the state after iteration {} is in {}", error.what(), iteration_, state);
+  }
+}
+
+bool Trainer::train(const std::atomic<bool>* stop) {
   const int every = solver_.snapshot();
   tell([&](TrainObserver& observer) {
     observer.begun({network_->name(), iteration_, solver_.max_iter()});
   });
   displayed_at_ = Clock::now();
   displayed_ = iteration_;
-  int taken = -1;  // the iteration of the last snapshot
   while (iteration_ < solver_.max_iter() && !is_set(stop)) {
     if (test_now() && (iteration_ > 0 || solver_.test_initialization())) test(stop);
     if (is_set(stop)) break;
     iterate();
-    if (every > 0 && iteration_ % every == 0) {
-      take_snapshot();
-      taken = iteration_;
-    }
+    if (every > 0 && iteration_ % every == 0) take_snapshot();
   }
   const bool stopped = is_set(stop);
   const bool wanted =
       stopped || (solver_.snapshot_after_train() && (!every || iteration_ % every != 0));
-  if (wanted && taken != iteration_) take_snapshot();
+  if (wanted && saved_ != iteration_) take_snapshot();
   if (!stopped) {
     final_display();
     if (test_now()) test(stop);

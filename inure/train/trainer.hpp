@@ -21,13 +21,15 @@
 namespace inure {
 
 struct TrainOptions {
-  std::vector<std::filesystem::path> weights;  // fine-tuning: copied by layer name, in order
-  std::filesystem::path snapshot;              // a .solverstate to resume from
-  std::filesystem::path accelerator;           // its description
-  std::shared_ptr<const Registry> kinds;       // of accelerators; none: all_accelerators()
-  bool saturation_mask = false;                // no gradient where the accelerator saturated
-  std::optional<std::uint64_t> seed;           // else random_seed of the solver, else 1
+  // Fine-tuning: copied by layer name, in order; none: the solver's own.
+  std::vector<std::string> weights;
+  std::filesystem::path snapshot;         // a .solverstate to resume from
+  std::filesystem::path accelerator;      // its description
+  std::shared_ptr<const Registry> kinds;  // of accelerators; none: all_accelerators()
+  bool saturation_mask = false;           // no gradient where the accelerator saturated
+  std::optional<std::uint64_t> seed;      // else random_seed of the solver, else 1
   std::optional<SyntheticData> synthetic;
+  bool allow_nan = false;  // goes on with NaN and infinity in weights, data and losses
 };
 
 // Caffe's solver: trains a network, tests it and takes snapshots as a SolverParameter says. A run
@@ -39,9 +41,12 @@ class Trainer {
           std::vector<TrainObserver*> observers = {});
 
   // To max_iter, as Caffe's Solve. When *stop becomes true it takes a snapshot and returns false.
+  // Where it cannot go on (a loss or weight that is NaN, data that cannot be read), it takes a
+  // snapshot of the state before and throws Error.
   bool run(const std::atomic<bool>* stop = nullptr);
 
   // One iteration: iter_size passes and an update. Returns its loss. No test, no snapshot, no log.
+  // Where it throws, the state is that before.
   double step();
   // Every test network once over its test_iter batches; nothing if *stop.
   void test(const std::atomic<bool>* stop = nullptr);
@@ -61,13 +66,16 @@ class Trainer {
   using Clock = std::chrono::steady_clock;
 
   void build_networks(const TrainOptions& options);
+  void load_weights(const TrainOptions& options);
+  void place(const TrainOptions& options);
   void resume(const Snapshot& snapshot, const std::filesystem::path& path);
   void check_snapshot_folder() const;
   bool test_now() const;
   bool test_one(int index, const std::atomic<bool>* stop);
+  double add_gradients();
+  bool train(const std::atomic<bool>* stop);
   void iterate();
   void final_display();
-  double average_loss() const;
 
   template <typename Event>
   void tell(Event event) {
@@ -82,7 +90,9 @@ class Trainer {
   std::vector<TestNet> tests_;
   std::vector<at::Tensor> history_;
   std::string accelerator_;
+  bool allow_nan_ = false;
   int iteration_ = 0;
+  int saved_ = -1;  // the iteration of the last snapshot
   std::deque<double> losses_;
   Clock::time_point displayed_at_;
   int displayed_ = 0;

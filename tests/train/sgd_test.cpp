@@ -51,7 +51,6 @@ struct Twin {
 std::vector<Twin> plain_update(const SgdRule& rule, double rate, const Problem& problem) {
   double squares = 0;
   for (const auto& p : problem.parameters) {
-    if (p->lr_mult == 0) continue;
     for (std::int64_t i = 0; i < p->data.numel(); ++i) {
       squares += std::pow(static_cast<double>(p->gradient.data_ptr<float>()[i]), 2);
     }

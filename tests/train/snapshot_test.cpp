@@ -99,5 +99,55 @@ TEST(Snapshot, RemovesWhatADeadProcessLeft) {
   EXPECT_TRUE(std::filesystem::exists(another)) << "of another prefix";
 }
 
+// A folder that was copied has weights of its own, whatever happened to those it was copied from.
+TEST(Snapshot, TakesTheWeightsBesideIt) {
+  const TemporaryFolder folder, copy;
+  write_snapshot((folder / "net").string(), make_snapshot(9));
+  for (const char* name : {"net_iter_9.solverstate", "net_iter_9.caffemodel"}) {
+    std::filesystem::copy(folder / name, copy / name);
+  }
+  Snapshot other = make_snapshot(9);
+  other.weights.set_name("another run");
+  write_snapshot((folder / "net").string(), other);
+  EXPECT_EQ(read_snapshot(copy / "net_iter_9.solverstate").weights.name(), "n");
+  EXPECT_EQ(read_snapshot(folder / "net_iter_9.solverstate").weights.name(), "another run");
+  std::filesystem::remove(copy / "net_iter_9.caffemodel");  // only the other run's are left
+  EXPECT_EQ(error_of([&] { read_snapshot(copy / "net_iter_9.solverstate"); }),
+            fmt::format("{}: its weights {} are not those of this snapshot: another run wrote the "
+                        "file",
+                        (copy / "net_iter_9.solverstate").string(),
+                        (folder / "net_iter_9.caffemodel").string()));
+}
+
+TEST(Snapshot, ADamagedOneIsNamedAndTheOneBeforeFound) {
+  for (const char* ending : {".solverstate", ".caffemodel"}) {
+    const TemporaryFolder folder;
+    const std::string prefix = (folder / "net").string();
+    for (const int iteration : {5, 10, 20, 30}) write_snapshot(prefix, make_snapshot(iteration));
+    for (const int iteration : {20, 30}) {
+      const auto path = folder / fmt::format("net_iter_{}{}", iteration, ending);
+      std::string bytes = read_file(path);
+      bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 0x10);
+      write_file_atomically(path, bytes);
+    }
+    std::vector<std::string> damaged;
+    EXPECT_EQ(find_latest_snapshot(prefix, &damaged), folder / "net_iter_10.solverstate");
+    ASSERT_EQ(damaged.size(), 2u);
+    EXPECT_NE(damaged[0].find(fmt::format("net_iter_30{}: is damaged", ending)), std::string::npos)
+        << damaged[0];
+    EXPECT_EQ(snapshot_before(folder / "net_iter_30.solverstate"),
+              folder / "net_iter_10.solverstate");
+    EXPECT_EQ(snapshot_before(folder / "net_iter_10.solverstate"),
+              folder / "net_iter_5.solverstate");
+    EXPECT_FALSE(snapshot_before(folder / "net_iter_5.solverstate").has_value());
+    for (const int iteration : {5, 10}) {
+      std::filesystem::remove(folder / fmt::format("net_iter_{}.solverstate", iteration));
+    }
+    EXPECT_NE(error_of([&] { find_latest_snapshot(prefix); }).find("no other snapshot"),
+              std::string::npos)
+        << "beginning anew would write over what can perhaps be saved";
+  }
+}
+
 }  // namespace
 }  // namespace inure

@@ -2,6 +2,9 @@
 
 #include <google/protobuf/text_format.h>
 
+#include <cmath>
+#include <set>
+
 #include "support.hpp"
 
 namespace inure {
@@ -90,6 +93,83 @@ TEST(Solver, NamesSnapshotsAfterItsFile) {
   const auto in_folder = folder.write(
       "other.prototxt", fmt::format("net: 'n' snapshot_prefix: '{}'", folder.path().string()));
   EXPECT_EQ(read_solver(in_folder).snapshot_prefix(), (folder / "other").string());
+}
+
+// Every numeric field of the solver: numbers that are none and values outside its range are refused
+// by its name, values inside are taken.
+TEST(Solver, NumbersHaveRanges) {
+  struct Field {
+    const char* name;
+    std::vector<double> good, bad;
+    std::string besides;
+  };
+  const double nan = std::nan(""), infinite = HUGE_VAL, large = 1e30;
+  const std::string step = "lr_policy: 'step' ", gamma = " gamma: 0.1 ", power = " power: 1 ";
+  const std::vector<Field> fields = {
+      {"base_lr", {0, 0.1, 10}, {-1e-9, -1}, ""},
+      {"momentum", {0, 0.5, 0.999}, {-0.1, 1, 5, large}, ""},
+      {"momentum2", {0, 0.999}, {-0.1, 1, 5}, ""},
+      {"weight_decay", {0, 1e-4, 2}, {-1e-4}, ""},
+      {"rms_decay", {0, 0.99}, {-0.5, 1, 1.5}, ""},
+      {"delta", {1e-8, 1}, {0, -1e-8}, ""},
+      {"clip_gradients", {-1, -35, 0.1, 35}, {0}, ""},
+      {"gamma", {0, 0.1, 1, 2}, {-0.1}, step + "stepsize: 3"},
+      {"gamma", {0, 0.1, 1, 2}, {-0.1}, "lr_policy: 'exp'"},
+      {"gamma", {0, 0.1, 1, 2}, {-0.1}, "lr_policy: 'inv'" + power},
+      {"gamma", {0, 0.1, 1, 2}, {-0.1}, "lr_policy: 'multistep' stepvalue: 3"},
+      {"gamma", {-0.1, 0.1}, {}, "lr_policy: 'sigmoid' stepsize: 3"},
+      {"gamma", {-0.1, 0.1}, {}, ""},
+      {"power", {0, 0.75, 2}, {-0.5}, "lr_policy: 'poly' max_iter: 10"},
+      {"power", {-1, 0.75, 2}, {}, "lr_policy: 'inv'" + gamma},
+      {"stepsize", {1, 5}, {0, -1}, step + gamma},
+      {"stepvalue", {0, 5}, {-1}, "lr_policy: 'multistep'" + gamma},
+      {"max_iter", {0, 5}, {-1}, ""},
+      {"max_iter", {1, 5}, {-1, 0}, "lr_policy: 'poly'" + power},
+      {"iter_size", {1, 5}, {0, -1}, ""},
+      {"average_loss", {1, 5}, {0, -1}, ""},
+      {"display", {0, 5}, {-1}, ""},
+      {"snapshot", {0, 5}, {-1}, ""},
+      {"test_interval", {0, 5}, {-1}, ""},
+      {"test_iter", {1, 5}, {0, -1}, "test_interval: 5"},
+      {"random_seed", {-1, 0, 5}, {}, ""},
+      {"device_id", {0, 5}, {}, ""},
+  };
+  std::set<std::string> tried;
+  const auto* descriptor = caffe::SolverParameter::descriptor();
+  for (const Field& field : fields) {
+    tried.insert(field.name);
+    std::vector<double> bad = field.bad;
+    const auto* known = descriptor->FindFieldByName(field.name);
+    ASSERT_NE(known, nullptr) << field.name;
+    if (known->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_FLOAT) {
+      bad.insert(bad.end(), {nan, infinite, -infinite});
+    }
+    const auto message = [&](double value) {
+      const bool rate = std::string(field.name) == "base_lr";
+      const bool policy = field.besides.find("lr_policy") != std::string::npos;
+      return error_of([&] {
+        check_solver(parse(fmt::format("{} {} {} {}: {}", rate ? "" : "base_lr: 0.1",
+                                       policy ? "" : "lr_policy: 'fixed'", field.besides,
+                                       field.name, value)));
+      });
+    };
+    for (const double value : field.good) {
+      EXPECT_EQ(message(value), "") << field.name << ": " << value << " " << field.besides;
+    }
+    for (const double value : bad) {
+      const std::string text = message(value);
+      EXPECT_EQ(text.find("solver: "), 0u) << field.name << ": " << value << " was taken";
+      EXPECT_NE(text.find(field.name), std::string::npos) << text;
+    }
+  }
+  for (int f = 0; f < descriptor->field_count(); ++f) {
+    const auto* known = descriptor->field(f);
+    using google::protobuf::FieldDescriptor;
+    const bool number = known->cpp_type() == FieldDescriptor::CPPTYPE_FLOAT ||
+                        known->cpp_type() == FieldDescriptor::CPPTYPE_INT32 ||
+                        known->cpp_type() == FieldDescriptor::CPPTYPE_INT64;
+    EXPECT_TRUE(!number || tried.count(known->name())) << known->name();
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "inure/train/trainer.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "inure/base/parallel.hpp"
 #include "inure/caffe/files.hpp"
@@ -185,6 +186,103 @@ TEST_F(TrainerTest, ResumesFromCaffesOwnState) {
   }
   trainer.step();
   EXPECT_EQ(trainer.iteration(), 4001);
+}
+
+// Caffe gives the last line the loss over the window of average_loss, as it does all others.
+TEST_F(TrainerTest, TheFinalLossIsAveraged) {
+  auto averaged = solver("a", 20), single = solver("b", 20);
+  averaged.set_average_loss(4), averaged.set_display(1);
+  single.set_average_loss(1), single.set_display(1);
+  Record window, each;
+  Trainer(averaged, {}, {&window}).run();
+  Trainer(single, {}, {&each}).run();
+  ASSERT_EQ(window.displays.size(), 21u);
+  for (std::size_t i = 0; i < 21; ++i) {
+    double sum = 0;
+    const std::size_t first = i < 3 ? 0 : i - 3;
+    for (std::size_t k = first; k <= i; ++k) sum += each.displays[k].loss;
+    EXPECT_NEAR(window.displays[i].loss, sum / static_cast<double>(i - first + 1), 1e-6) << i;
+  }
+}
+
+// Under force_backward Caffe computes gradients of frozen parameters too, and they count in the
+// norm.
+TEST_F(TrainerTest, GradientsOfFrozenParametersCountWhenForced) {
+  const auto gradient_norm = [&](const std::string& net, bool frozen_too) {
+    Trainer trainer(read_solver(folder_.write("s", tiny_solver(net, (folder_ / "n").string()))),
+                    {});
+    trainer.step();
+    double squares = 0;
+    for (const auto& parameter : trainer.network().parameters()) {
+      if (parameter->lr_mult != 0 || frozen_too) {
+        squares += std::pow(parameter->gradient.norm().item<double>(), 2);
+      }
+    }
+    return std::sqrt(squares);
+  };
+  const std::string forced =
+      folder_.write("forced.prototxt", "force_backward: true\n" + tiny_net(lmdb_));
+  EXPECT_EQ(gradient_norm(net_, false), gradient_norm(net_, true)) << "not forced: none";
+  EXPECT_GT(gradient_norm(forced, true), 1.01 * gradient_norm(forced, false));
+
+  const auto moved = [&](const std::string& net) {  // how far a weight moves under clipping
+    auto clipped = read_solver(folder_.write("s", tiny_solver(net, (folder_ / "n").string())));
+    clipped.set_clip_gradients(1e-3f);
+    clipped.set_weight_decay(0);
+    Trainer trainer(clipped, {});
+    const at::Tensor before = trainer.network().parameters()[0]->data.clone();
+    trainer.step();
+    return (trainer.network().parameters()[0]->data - before).norm().item<double>();
+  };
+  const double expected = gradient_norm(forced, false) / gradient_norm(forced, true);
+  EXPECT_NEAR(moved(forced) / moved(net_), expected, 2e-3);
+}
+
+TEST_F(TrainerTest, WeightsOfAnotherNetworkAreRefusedAndInPartNoted) {
+  class Notes : public TrainObserver {
+   public:
+    void note(const std::string& text) override { notes.push_back(text); }
+    std::vector<std::string> notes;
+  };
+  Trainer(solver("a"), {}).run();
+  TrainOptions options;
+  options.weights = {(folder_ / "a_iter_30.caffemodel").string()};
+  std::string text = tiny_net(lmdb_);
+  for (auto at = text.find("'ip2'"); at != std::string::npos; at = text.find("'ip2'")) {
+    text.replace(at, 5, "'new'");
+  }
+  net_ = folder_.write("renamed.prototxt", text);
+  Notes notes;
+  Trainer(solver("b"), options, {&notes});
+  ASSERT_EQ(notes.notes.size(), 2u);
+  EXPECT_NE(notes.notes[0].find("the network does not have: \"ip2\""), std::string::npos);
+  EXPECT_NE(notes.notes[1].find("no weights for the layers \"new\""), std::string::npos);
+}
+
+TEST_F(TrainerTest, AFolderThatCannotBeWrittenIsNoticedBeforeTraining) {
+  auto lost = solver("a");
+  lost.set_snapshot_prefix("/proc/self/a");
+  EXPECT_EQ(error_of([&] { Trainer(lost, {}); })
+                .find("solver: snapshot_prefix \"/proc/self/a\": the folder /proc/self cannot be "
+                      "written: "),
+            0u);
+}
+
+TEST_F(TrainerTest, WhatIsDoneIsKeptWhenAnObserverCannotWrite) {
+  class Full : public TrainObserver {
+   public:
+    void stepped(const Step& event) override {
+      if (event.iteration == 6) fail("log: cannot be written");
+    }
+  } full;
+  const std::string message = error_of([&] { Trainer(solver("a"), {}, {&full}).run(); });
+  EXPECT_EQ(message, "log: cannot be written; the state after iteration 7 is in " +
+                         (folder_ / "a_iter_7.solverstate").string());
+  TrainOptions options;
+  options.snapshot = folder_ / "a_iter_7.solverstate";
+  Trainer(solver("b"), options).run();
+  Trainer(solver("whole"), {}).run();
+  EXPECT_EQ(model("b", 30), model("whole", 30));
 }
 
 }  // namespace
