@@ -7,12 +7,15 @@
 #include "commands.hpp"
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
+#include "inure/base/fingerprint.hpp"
+#include "inure/base/label.hpp"
 #include "inure/base/progress.hpp"
 #include "inure/caffe/files.hpp"
 #include "inure/errors/timing_profile.hpp"
 #include "inure/network/blas.hpp"
 #include "inure/network/placement.hpp"
 #include "inure/study/clocks.hpp"
+#include "inure/study/inputs.hpp"
 #include "inure/study/sweep.hpp"
 #include "inure/study/sweep_report.hpp"
 #include "inure/timing/process.hpp"
@@ -66,16 +69,6 @@ AcceleratorDescription read_with_profiles(const std::string& file, const Options
   return description;
 }
 
-// What the results depend on; of files their contents, not their names.
-std::string fingerprint_of(const AcceleratorDescription& description) {
-  AcceleratorDescription nameless = description;
-  std::string text;
-  TimingDescription& timing = *nameless.mutable_errors()->mutable_timing();
-  for (const std::string& profile : timing.profile()) text += fingerprint(read_file(profile));
-  timing.clear_profile(), timing.clear_clock_mhz(), timing.clear_relative_clock();
-  return fingerprint(text + to_text(nameless));
-}
-
 // The solver for `iterations`: the steps of its learning rate move along. It tests nothing.
 caffe::SolverParameter retraining_solver(const Options& options) {
   caffe::SolverParameter solver = inure::read_solver(options.solver);
@@ -92,6 +85,7 @@ caffe::SolverParameter retraining_solver(const Options& options) {
   }
   solver.clear_test_iter(), solver.clear_test_net(), solver.clear_test_net_param();
   solver.clear_test_state(), solver.clear_test_interval();
+  solver.clear_weights();  // each retraining says where it begins
   solver.set_display(0);
   solver.set_snapshot_after_train(true);
   if (options.level != 0) solver.mutable_train_state()->set_level(options.level);
@@ -136,29 +130,30 @@ class Runner {
         options.clocks.empty() ? interesting_clocks(timing) : parse_clocks(options.clocks);
     check_clocks(timing, plan_.clocks);
     if (plan_.retrain) check_clocks(after_.errors().timing(), plan_.clocks);
+    find_facts();
   }
 
   const SweepPlan& plan() const { return plan_; }
-  const std::string& network_name() const { return net_.name(); }
+  const SweepFacts& facts() const { return facts_; }
 
   SweepStore::Settings settings() const {
+    const bool with_inputs = !options_.synthetic_data();
     std::string weights;
-    for (const std::string& file : options_.weights) weights += fingerprint(read_file(file));
+    for (const std::string& file : options_.weights) weights += fingerprint_of_path(file);
     std::string state = fmt::format("level {}", options_.level);
     for (const std::string& stage : options_.stages) state += ", stage " + stage;
     if (options_.synthetic_data()) state += ", synthetic data " + options_.synthetic;
     SweepStore::Settings settings{
-        {"model", fingerprint(read_file(model_))},
+        {"model", fingerprint(net_.SerializeAsString())},
+        {"data", with_inputs ? fingerprint_of_inputs(net_) : "none"},
         {"weights", weights},
         {"accelerator", fingerprint_of(before_)},
-        {"state", state},
-        {"test", fmt::format("{} in {} iterations", options_.score,
+        {"state", label_of(state)},
+        {"test", fmt::format("{} in {} iterations", label_of(options_.score),
                              options_.test_iterations > 0 ? std::to_string(options_.test_iterations)
                                                           : "all")}};
     if (!plan_.retrain) return settings;
-    caffe::SolverParameter nameless = solver_;
-    nameless.clear_snapshot_prefix(), nameless.clear_snapshot();
-    settings.emplace_back("solver", fingerprint(nameless.SerializeAsString()));
+    settings.emplace_back("solver, its network or data", fingerprint_of(solver_, with_inputs));
     settings.emplace_back("accelerator of the retrained network", fingerprint_of(after_));
     settings.emplace_back("chain of clocks",
                           plan_.chain ? fmt::format("{}", fmt::join(plan_.clocks, " ")) : "none");
@@ -260,13 +255,44 @@ class Runner {
     return trainer.run(&stop_);
   }
 
-  std::optional<double> test(const SweepPoint& point, const AcceleratorDescription& description,
-                             const std::vector<std::string>& weights) const {
+  Network open(std::uint64_t seed, Feed& feed) const {
     caffe::NetParameter net = net_;
     if (options_.level != 0) net.mutable_state()->set_level(options_.level);
     for (const std::string& stage : options_.stages) net.mutable_state()->add_stage(stage);
+    return Network(net, caffe::TEST, seed, feed.opener());
+  }
+
+  // For the reports; the network that is tested shows them before the first test.
+  void find_facts() {
+    facts_.network = net_.name();
+    double slowest_ps = 0;
+    for (const std::string& profile : before_.errors().timing().profile()) {
+      facts_.lanes.push_back(fs::path(profile).stem().string());
+      const double critical_ps = read_timing_profile(profile).critical_ps();
+      slowest_ps = std::max(slowest_ps, critical_ps);
+    }
+    facts_.f_sta_mhz = 1e6 / slowest_ps;
+    Feed feed(caffe::TEST, plan_.first_seed, options_.synthetic_data());
+    Network network = open(plan_.first_seed, feed);
+    facts_.images = std::int64_t{test_iterations(feed)} * feed.batch_size();
+    bool found = false;
+    for (const Network::Output& output : network.outputs()) found |= output.name == options_.score;
+    if (!found) refuse_score(network);
+    for (const Network::Node& node : network.nodes()) {
+      if (node.layer->type() != "Accuracy" || node.tops[0]->name != options_.score) continue;
+      const auto& parameter = node.layer->parameter().accuracy_param();
+      const auto& shape = node.bottoms[0]->shape;
+      const int axis =
+          parameter.axis() + (parameter.axis() < 0 ? static_cast<int>(shape.size()) : 0);
+      facts_.chance = static_cast<double>(parameter.top_k()) /
+                      static_cast<double>(shape.at(static_cast<std::size_t>(axis)));
+    }
+  }
+
+  std::optional<double> test(const SweepPoint& point, const AcceleratorDescription& description,
+                             const std::vector<std::string>& weights) const {
     Feed feed(caffe::TEST, point.seed, options_.synthetic_data());
-    Network network(net, caffe::TEST, point.seed, feed.opener());
+    Network network = open(point.seed, feed);
     feed.require_data();
     if (options_.allow_nan) network.allow_nan();
     load_weights(network, weights);
@@ -294,19 +320,22 @@ class Runner {
     return static_cast<int>(std::max<std::int64_t>(1, feed.records() / feed.batch_size()));
   }
 
-  double score_of(const TestResult& result) const {
+  [[noreturn]] void refuse_score(Network& network) const {
     std::vector<std::string> names;
-    for (const Score& score : result.scores) {
-      if (score.name == options_.score) return score.value;
-      names.push_back(score.name);
-    }
+    for (const Network::Output& output : network.outputs()) names.push_back(output.name);
     fail("{}: no output is named \"{}\"; name one with --score: {}", model_, options_.score,
          fmt::join(names, ", "));
+  }
+
+  double score_of(const TestResult& result) const {
+    const auto named = [&](const Score& score) { return score.name == options_.score; };
+    return std::ranges::find_if(result.scores, named)->value;  // find_facts() saw it
   }
 
   const Options& options_;
   const std::atomic<bool>& stop_;
   SweepPlan plan_;
+  SweepFacts facts_;
   std::string model_;
   caffe::NetParameter net_;
   caffe::SolverParameter solver_;
@@ -318,10 +347,9 @@ class Runner {
 
 void write_reports(const Runner& runner, const SweepSummary& summary, const fs::path& folder) {
   write_file_atomically(folder / "sweep.csv", sweep_csv(summary));
-  write_file_atomically(folder / "sweep.jsonl", sweep_json(summary));
-  const std::string title = runner.network_name() + ": accuracy against clock";
+  write_file_atomically(folder / "sweep.jsonl", sweep_json(summary, runner.facts()));
   write_file_atomically(folder / "sweep.gnuplot",
-                        sweep_plot(runner.plan(), summary, title, "sweep.csv", "sweep.png"));
+                        sweep_plot(runner.plan(), summary, runner.facts()));
   std::string plot = "sweep.png";
   if (!timing::has_program("gnuplot")) {
     plot = "no plot: gnuplot is not installed";
@@ -351,7 +379,7 @@ void sweep(const Options& options, std::uint64_t first_seed) {
   const bool ended = run_sweep(
       points, store, [&](const SweepPoint& point) { return runner.run(point, store); }, done);
   const SweepSummary summary = summarise(runner.plan(), store);
-  fmt::print("\n{}", sweep_text(runner.plan(), summary));
+  fmt::print("\n{}", sweep_text(runner.plan(), summary, runner.facts()));
   write_reports(runner, summary, store.folder());
   if (ended) return;
   fmt::print("Interrupted; what is done is kept. To go on: the same command\n");

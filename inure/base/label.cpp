@@ -57,7 +57,7 @@ std::string label_of(std::string_view text) {
 
 std::string gnuplot_string(std::string_view text) {
   std::string quoted = "'";
-  for (const char c : label_of(text)) quoted += c == '\'' ? "''" : std::string(1, c);
+  for (const char c : label_of(text)) quoted += c == '\'' ? "\xE2\x80\x99" : std::string(1, c);
   return quoted + "'";
 }
 

@@ -19,8 +19,9 @@ std::string label_of(std::string_view text);
 
 inline constexpr int kLongestLabel = 200;
 
-// The label as a string of gnuplot: in single quotes, between which only the quote itself means
-// something, and is doubled.
+// The label as a string of gnuplot: between single quotes nothing means anything but the quote
+// itself. In its place stands the typographic one, U+2019. (Doubled, which gnuplot documents, it
+// ends a string that begins with it.)
 std::string gnuplot_string(std::string_view text);
 
 }  // namespace inure

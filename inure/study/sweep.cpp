@@ -97,12 +97,6 @@ std::vector<SweepPoint> sweep_points(const SweepPlan& plan) {
   return points;
 }
 
-std::string fingerprint(const std::string& text) {
-  std::uint64_t hash = 0xCBF29CE484222325u;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
-  return fmt::format("{:016x}", hash);
-}
-
 SweepStore::SweepStore(fs::path folder, const Settings& settings) : folder_(std::move(folder)) {
   std::error_code error;
   fs::create_directories(folder_ / "points", error);
@@ -200,6 +194,10 @@ std::optional<double> gain_of(const Reach& before, const Reach& after) {
 
 SweepSummary summarise(const SweepPlan& plan, const SweepStore& store) {
   SweepSummary summary;
+  for (const SweepPoint& point : sweep_points(plan)) {
+    ++summary.runs;
+    summary.done += store.find(point).has_value();
+  }
   summary.exact = store.find({Network::kExact, 0, plan.first_seed, {}});
   if (plan.retrain) summary.control = interval_at(plan, store, Network::kControl, 0);
   for (const double clock : plan.clocks) {

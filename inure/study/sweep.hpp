@@ -71,9 +71,6 @@ class SweepStore {
   std::filesystem::path folder_;
 };
 
-// A short name for a long text, for settings: 16 hexadecimal digits (FNV-1a).
-std::string fingerprint(const std::string& text);
-
 // Makes a run; returns its accuracy, 0 to 1, or nothing where it was interrupted.
 using RunPoint = std::function<std::optional<double>(const SweepPoint&)>;
 // Told after each run: its place among the points, what it found and how long it took.
@@ -105,6 +102,7 @@ struct Reach {
 
 // Of what is in the store; rows and intervals may be incomplete.
 struct SweepSummary {
+  int runs = 0, done = 0;  // of the plan's
   std::optional<double> exact;
   std::optional<Interval> control;
   std::vector<SweepRow> rows;

@@ -48,6 +48,20 @@ std::string gain_text(const char* what, const Reach& before, const Reach& after,
                      100 * (*gain - 1));
 }
 
+std::string partial_text(const SweepSummary& summary) {
+  if (summary.done == summary.runs) return "";
+  return fmt::format("Partial: {} of {} runs are done", summary.done, summary.runs);
+}
+
+// What lies below chance needs a word.
+std::string chance_text(const SweepFacts& facts) {
+  if (!facts.chance) return "";
+  return fmt::format(
+      "Chance: {} %. A tie at the top counts against the label, as in Caffe; outputs that saturate "
+      "tie,\nand accuracies below chance appear.\n",
+      percent(*facts.chance));
+}
+
 void add_interval(JsonLine& line, const char* name, const std::optional<Interval>& interval) {
   if (!interval) return;
   JsonLine object;
@@ -64,7 +78,8 @@ void add_reach(JsonLine& line, const char* name, const Reach& reach) {
 
 }  // namespace
 
-std::string sweep_text(const SweepPlan& plan, const SweepSummary& summary) {
+std::string sweep_text(const SweepPlan& plan, const SweepSummary& summary,
+                       const SweepFacts& facts) {
   std::vector<std::string> header{"clock / f_STA", "before %", "+-", "n"};
   if (plan.retrain) header.insert(header.end(), {"after %", "+-", "n", "won back %", "to control"});
   Table table(header);
@@ -80,12 +95,14 @@ std::string sweep_text(const SweepPlan& plan, const SweepSummary& summary) {
     table.add(cells);
   }
   std::string text = table.text();
+  if (const std::string partial = partial_text(summary); !partial.empty()) text += partial + ".\n";
   if (!summary.exact) return text;
   text += fmt::format(
       "\nWithout errors: {} %. A clock is good where the mean is within {:.2g} point(s) of that, "
       "at it and at all\nlower ones tested; +-: 95 % confidence interval (Student's t over n "
       "seeds).\n",
       percent(*summary.exact), 100 * kTolerance);
+  text += chance_text(facts);
   text += reach_text("Unprepared network", summary.before, plan);
   if (!plan.retrain) return text;
   text += reach_text("Retrained network", summary.after, plan);
@@ -114,7 +131,7 @@ std::string sweep_csv(const SweepSummary& summary) {
   return text;
 }
 
-std::string sweep_json(const SweepSummary& summary) {
+std::string sweep_json(const SweepSummary& summary, const SweepFacts& facts) {
   std::string text;
   for (const SweepRow& row : summary.rows) {
     JsonLine line;
@@ -126,6 +143,10 @@ std::string sweep_json(const SweepSummary& summary) {
   }
   JsonLine line;
   line.add("event", "summary");
+  line.add("network", facts.network).add("f_sta_mhz", facts.f_sta_mhz);
+  line.add("runs", summary.runs).add("done", summary.done);
+  if (facts.images > 0) line.add("images", facts.images);
+  if (facts.chance) line.add("chance", *facts.chance);
   if (summary.exact) line.add("exact", *summary.exact);
   add_interval(line, "control", summary.control);
   line.add("tolerance", kTolerance);
@@ -137,26 +158,52 @@ std::string sweep_json(const SweepSummary& summary) {
   return text + line.text() + "\n";
 }
 
-std::string sweep_plot(const SweepPlan& plan, const SweepSummary& summary, const std::string& title,
-                       const std::string& csv, const std::string& png) {
+namespace {
+
+// Up to three lines: what is shown, of what, and how much of it is there.
+std::string title_of(const SweepSummary& summary, const SweepFacts& facts) {
+  std::string lanes = fmt::format("{}", fmt::join(facts.lanes, ", "));
+  if (facts.lanes.size() > 3) lanes = fmt::format("{} lanes", facts.lanes.size());
+  std::string text = gnuplot_string(facts.network + ": accuracy against clock");
+  text += " . \"\\n\" . " +
+          gnuplot_string(
+              fmt::format("lane {}, f_STA {:.1f} MHz{}", lanes, facts.f_sta_mhz,
+                          facts.images > 0 ? fmt::format(", {} images a test", facts.images) : ""));
+  const std::string partial = partial_text(summary);
+  return partial.empty() ? text : text + " . \"\\n\" . " + gnuplot_string(partial);
+}
+
+std::string level(double accuracy, const char* colour, const char* dashes, const char* what) {
+  return fmt::format("{0} with lines lc rgb '{1}' lw 2 dt {2} title '{3}: {0:.1f} %', \\\n  ",
+                     100 * accuracy, colour, dashes, what);
+}
+
+}  // namespace
+
+std::string sweep_plot(const SweepPlan& plan, const SweepSummary& summary,
+                       const SweepFacts& facts) {
   std::string script = fmt::format(
       "# Accuracy against clock; made by inure sweep. Run in its folder: gnuplot FILE\n"
       "set datafile separator ','\n"
       "set terminal pngcairo size 1350,840 font 'DejaVu Sans,17' background '#ffffff' linewidth "
       "1.4\n"
-      "set output {}\n"
+      "set output 'sweep.png'\n"
       "set title {} noenhanced\n"
-      "set border 3 lc rgb '#555555'\n"
+      "set border 7 lc rgb '#555555'\n"
       "set tics nomirror textcolor rgb '#333333'\n"
       "set grid xtics ytics lt 1 lc rgb '#e0e0e0' lw 1\n"
       "set offsets graph 0.03, graph 0.03, 0, 0\n"
       "set yrange [0:100]\n"
       "set xlabel 'clock relative to f_STA, the highest that static timing analysis allows' "
       "noenhanced\n"
+      "f_sta = {}\n"
+      "set link x2 via x * f_sta inverse x / f_sta\n"
+      "set x2tics\n"
+      "set x2label 'MHz'\n"
       "set ylabel 'right answers (%)'\n"
       "set key left bottom Left reverse spacing 1.4 noautotitle\n"
-      "csv = {}\n",
-      gnuplot_string(png), gnuplot_string(title), gnuplot_string(csv));
+      "csv = 'sweep.csv'\n",
+      title_of(summary, facts), facts.f_sta_mhz);
   // Okabe and Ito's colours, told apart by the colour-blind too.
   const auto series = [&](int column, const char* colour, int shape, const char* what) {
     return fmt::format(
@@ -166,17 +213,11 @@ std::string sweep_plot(const SweepPlan& plan, const SweepSummary& summary, const
         column, column + 1, colour, shape, what);
   };
   script += "plot ";
-  if (summary.exact) {
-    script += fmt::format(
-        "{0} with lines lc rgb '#888888' lw 2 dt (8,6) title 'without errors: {0:.1f} %', \\\n  ",
-        100 * *summary.exact);
-  }
+  if (summary.exact) script += level(*summary.exact, "#888888", "(8,6)", "without errors");
   if (summary.control) {
-    script += fmt::format(
-        "{0} with lines lc rgb '#009E73' lw 2 dt (2,5) title 'retrained without errors: {0:.1f} "
-        "%', \\\n  ",
-        100 * summary.control->mean);
+    script += level(summary.control->mean, "#009E73", "(2,5)", "retrained without errors");
   }
+  if (facts.chance) script += level(*facts.chance, "#888888", "(2,8)", "chance");
   script += series(2, "#D55E00", 5, "before retraining");
   if (plan.retrain) script += ", \\\n  " + series(5, "#0072B2", 7, "retrained at each clock");
   return script + "\n";

@@ -1,25 +1,25 @@
 #include "inure/timing/flow.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <csignal>
-#include <cstdint>
-#include <cstdlib>
 #include <initializer_list>
-#include <sstream>
 #include <string_view>
-#include <system_error>
 #include <tuple>
 #include <utility>
 
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
+#include "inure/base/fingerprint.hpp"
+#include "inure/base/label.hpp"
+#include "inure/timing/json_netlist.hpp"
 #include "inure/timing/nextpnr.hpp"
 #include "inure/timing/process.hpp"
+#include "inure/timing/sdf.hpp"
 #include "inure/timing/sta.hpp"
 #include "inure/timing/standard_cells.hpp"
+#include "inure/timing/tool_log.hpp"
+#include "inure/timing/work_folder.hpp"
 
 namespace inure::timing {
 namespace {
@@ -97,19 +97,6 @@ std::string sta_script(const Design& design) {
       design.top, kSlowClockNs);
 }
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-// The line in which the tool says what is wrong, or its last one.
-std::string complaint(const fs::path& log) {
-  std::istringstream lines(read_file(log));
-  std::string line, last;
-  while (std::getline(lines, line)) {
-    if (line.find("ERROR") != std::string::npos || line.rfind("Error", 0) == 0) return line;
-    if (!line.empty()) last = line;
-  }
-  return last;
-}
-
 void run_step(const Step& step, const fs::path& folder) {
   std::vector<std::string> command = step.command;
   if (step.may_loop) {
@@ -129,60 +116,29 @@ void run_step(const Step& step, const fs::path& folder) {
   }
 }
 
-// 128 bits of FNV-1a. Names a folder; guards against accidents, not against attacks.
-std::string content_hash(std::string_view text) {
-  std::string hash;
-  for (const std::uint64_t start : {0xcbf29ce484222325u, 0x84222325cbf29ce4u}) {
-    std::uint64_t state = start;
-    for (const char c : text) state = (state ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-    hash += fmt::format("{:016x}", state);
-  }
-  return hash;
-}
-
-class TemporaryFolder {
- public:
-  explicit TemporaryFolder(const fs::path& parent) {
-    std::error_code error;
-    fs::create_directories(parent, error);
-    std::string name = (parent / "unfinished-XXXXXX").string();
-    if (error || !mkdtemp(name.data())) fail("{}: a folder cannot be made there", parent.string());
-    path = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    if (!keep) fs::remove_all(path, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  fs::path path;
-  bool keep = false;
-};
-
 std::vector<std::string> tool_versions(const std::vector<Step>& queries, const fs::path& folder) {
   std::vector<std::string> found;
   for (const Step& query : queries) {
     run_step(query, folder);
-    const std::string line = first_line(read_file(folder / query.log));
-    found.push_back(query.package + ": " + line);
+    for_each_line(folder / query.log, [&](std::string_view line) {
+      found.push_back(query.package + ": " + label_of(line));
+      return false;
+    });
     fs::remove(folder / query.log);
   }
   return found;
 }
 
 double read_icetime(const fs::path& report) {
-  const std::string text = read_file(report);
-  const std::string label = "Total path delay:";
-  const std::size_t at = text.find(label);
-  if (at == std::string::npos) fail("{}: no total path delay", report.string());
-  return std::strtod(text.c_str() + at + label.size(), nullptr) * 1000;
+  const auto ns = numbers_after(report, "Total path delay:").first;
+  if (!ns || !(*ns > 0 && *ns < 1e9)) fail("{}: no total path delay", report.string());
+  return *ns * 1000;
 }
 
 std::string describe(const Design& design, const std::vector<Step>& steps,
                      const std::vector<std::string>& versions) {
   std::string text = fmt::format("design {} ({})\n", design.top,
-                                 std::filesystem::path(design.name()).filename().string());
+                                 label_of(fs::path(design.name()).filename().string()));
   for (const std::string& version : versions) text += version + '\n';
   for (const Step& step : steps) {
     for (const std::string& word : step.command) {
@@ -209,6 +165,13 @@ void check_design(const Design& design, const Sources& sources, const fs::path& 
   check_elaborated(folder / "elaborated.json", design, most_pins);
 }
 
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+  for (std::size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += by.size()) {
+    text.replace(at, what.size(), by);
+  }
+  return text;
+}
+
 // `prepare` adds files to the folder, `check` throws where a result is missing; `extra` is more
 // that decides what comes out.
 template <typename Prepare, typename Check>
@@ -220,28 +183,28 @@ void run_in_cache(const Design& design, const Sources& sources, std::vector<Step
     steps.insert(steps.begin(), {ghdl_command(design, sources), kFromVhdl, "ghdl"});
   }
   for (const Step& step : steps) check_program(step.command[0], step.package);
-  TemporaryFolder work(cache);
-  result.tool_versions = tool_versions(versions, work.path);
+  WorkFolder work(cache);
+  result.tool_versions = tool_versions(versions, work.path());
   const std::string made_by = describe(design, steps, result.tool_versions);
-  result.folder = cache / content_hash(made_by + extra + sources.everything());
-  result.cached = fs::exists(result.folder);
+  result.folder = cache / Fingerprint().add(made_by).add(extra).add(sources.everything()).text();
+  result.cached = is_whole(result.folder);
   if (result.cached) return;
-  write_sources(sources, work.path);
-  write_file_atomically(work.path / "made_by.txt", made_by);
-  prepare(work.path);
-  work.keep = true;  // for its logs, unless everything goes well
-  for (const Step& step : steps) {
-    // Before anything else: what the tools would refuse in words of their own.
-    if (&step == &steps[sources.vhdl]) check_design(design, sources, work.path, most_pins);
-    run_step(step, work.path);
+  write_sources(sources, work.path());
+  write_file_atomically(work.path() / "made_by.txt", made_by);
+  prepare(work.path());
+  try {
+    for (const Step& step : steps) {
+      // Before anything else: what the tools would refuse in words of their own.
+      if (&step == &steps[sources.vhdl]) check_design(design, sources, work.path(), most_pins);
+      run_step(step, work.path());
+    }
+    check(work.path());
+  } catch (const Error& error) {
+    const std::string before = work.path().string();
+    work.keep_as_failed();
+    throw Error(replaced(error.what(), before, work.path().string()));
   }
-  check(work.path);
-  std::error_code error;
-  fs::rename(work.path, result.folder, error);
-  if (error && !fs::exists(result.folder)) {  // another process may have been faster
-    fail("{}: cannot be renamed to {}", work.path.string(), result.folder.string());
-  }
-  work.keep = false;
+  work.keep(result.folder);
 }
 
 const std::vector<Step>& ice40_versions() {
@@ -260,20 +223,41 @@ const std::vector<Step>& osu018_versions() {
 // The critical paths in ps, by the library's delays and by the file's. OpenSTA ends with 0 whatever
 // happens: its results show whether it worked.
 std::pair<double, double> read_sta(const fs::path& folder) {
-  const std::string text = read_file(folder / "sta.log"), label = "worst slack";
-  const std::size_t first = text.find(label), last = text.rfind(label);
-  if (first == last || !fs::exists(folder / "mapped.sdf")) {
-    fail("sta: {} (log: {})", complaint(folder / "sta.log"), (folder / "sta.log").string());
+  const fs::path log = folder / "sta.log";
+  const Numbers slacks = numbers_after(log, "worst slack");
+  if (slacks.count != 2 || !fs::exists(folder / "mapped.sdf")) {
+    fail("sta: {} (log: {})", complaint(log), log.string());
   }
-  const auto critical = [&](std::size_t at) {
-    const double slack = std::strtod(text.c_str() + at + label.size(), nullptr);
+  const auto critical = [&](double slack) {
     if (std::isfinite(slack)) return 1000 * (kSlowClockNs - slack);
     fail(
         "sta: no path between registers that the port clk clocks; expected all registers on its "
         "rising edge (log: {})",
-        (folder / "sta.log").string());
+        log.string());
   };
-  return {critical(first), critical(last)};
+  return {critical(*slacks.first), critical(*slacks.last)};
+}
+
+// Throws Error where a tool ended well but wrote what no tool writes.
+void check_ice40(const fs::path& folder) {
+  read_icetime(folder / "icetime.txt");
+  read_nextpnr_critical_path(folder / "report.json");
+  read_sdf(folder / "placed.sdf");
+  for (const char* file : {"placed.json", "synthesis.json"}) {
+    only_module(parse_json(folder / file), (folder / file).string());
+  }
+}
+
+// (Of cells that timing does not model the SDF file may say what read_sdf refuses.)
+void check_osu018(const fs::path& folder) {
+  read_sta(folder);
+  only_module(parse_json(folder / "mapped.json"), (folder / "mapped.json").string());
+  std::string last;
+  for_each_line(folder / "mapped.sdf", [&](std::string_view line) {
+    if (line.find_first_not_of(" \t\r") != line.npos) last = line;
+    return true;
+  });
+  if (last.find(')') == last.npos) fail("{}: is cut off", (folder / "mapped.sdf").string());
 }
 
 // What was read is what the tool timed: otherwise an arc was lost or misread.
@@ -313,7 +297,7 @@ Ice40Flow run_ice40_flow(const Design& design, int seed, const fs::path& cache) 
   const Sources sources = read_sources(design);
   run_in_cache(
       design, sources, ice40_versions(), ice40_steps(design, sources, seed), kPins, "", cache, flow,
-      [](const fs::path&) {}, [](const fs::path& folder) { read_icetime(folder / "icetime.txt"); });
+      [](const fs::path&) {}, check_ice40);
   flow.synthesis = flow.folder / "synthesis.json";
   flow.netlist = flow.folder / "placed.json";
   flow.sdf = flow.folder / "placed.sdf";
@@ -336,7 +320,7 @@ Osu018Flow run_osu018_flow(const Design& design, int target_ps, const fs::path& 
         fs::create_symlink(flow.library, folder / "cells.lib");
         write_file_atomically(folder / "sta.tcl", script);
       },
-      read_sta);
+      check_osu018);
   flow.netlist = flow.folder / "mapped.json";
   flow.sdf = flow.folder / "mapped.sdf";
   std::tie(flow.library_critical_ps, flow.critical_ps) = read_sta(flow.folder);

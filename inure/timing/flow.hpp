@@ -42,9 +42,9 @@ struct Osu018Flow : FlowResult {
 // Synthesis (yosys), place and route (nextpnr-ice40, with this seed) and icetime; or synthesis and
 // mapping (yosys with abc, aiming at `target_ps`) and OpenSTA. The results lie in a folder of
 // `cache` named by a hash of the source, the parameters, the commands and the tools' versions;
-// where it is there already, nothing is run. A folder appears whole or not at all; after a failure
-// its logs stay in cache/unfinished-*. Throws Error of one line that names the missing tool, or the
-// tool's own error and its log.
+// where it is there already and holds what it held then, nothing is run. A folder appears whole,
+// its files read, or not at all; after a failure its logs stay in cache/failed-*. Throws Error of
+// one line that names the missing tool, or the tool's own error and its log.
 Ice40Flow run_ice40_flow(const Design& design, int seed, const std::filesystem::path& cache);
 Osu018Flow run_osu018_flow(const Design& design, int target_ps, const std::filesystem::path& cache);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <map>
@@ -9,6 +10,7 @@
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
 #include "inure/study/sweep_report.hpp"
+#include "inure/timing/process.hpp"
 #include "tests/common.hpp"
 
 namespace inure {
@@ -36,6 +38,16 @@ double accuracy_of(const SweepPoint& point) {
   const double seed = (static_cast<double>(point.seed) - 2) * 0.01;
   if (point.network == Network::kControl) return 0.887 + seed;
   return 0.88 - over * (point.network == Network::kBefore ? 0.30 : 0.02) + seed;
+}
+
+SweepFacts facts() {
+  SweepFacts facts;
+  facts.network = "net";
+  facts.lanes = {"lane_a"};
+  facts.f_sta_mhz = 100;
+  facts.images = 1000;
+  facts.chance = 0.1;
+  return facts;
 }
 
 class SweepTest : public testing::Test {
@@ -188,9 +200,9 @@ TEST_F(SweepTest, SaysAtLeastWhereTheHighestClockIsGood) {
   ASSERT_TRUE(run_sweep(sweep_points(p), store(), accuracy_of));
   const SweepSummary summary = summarise(p, store());
   EXPECT_TRUE(summary.after.at_least);
-  EXPECT_NE(sweep_text(p, summary).find("Gain in clock: at least 1.040 (+4.0 %)"),
+  EXPECT_NE(sweep_text(p, summary, facts()).find("Gain in clock: at least 1.040 (+4.0 %)"),
             std::string::npos)
-      << sweep_text(p, summary);
+      << sweep_text(p, summary, facts());
 }
 
 TEST_F(SweepTest, ReportsWhatIsThere) {
@@ -204,9 +216,10 @@ TEST_F(SweepTest, ReportsWhatIsThere) {
             "1.0000,88.00,2.48,3,88.00,2.48,3,,88.00,88.70,2.48,3\n"
             "1.0400,76.00,2.48,3,87.20,2.48,3,93.33,88.00,88.70,2.48,3\n"
             "1.1000,58.00,2.48,3,86.00,2.48,3,93.33,88.00,88.70,2.48,3\n");
-  EXPECT_NE(sweep_json(summary).find("\"highest_good_clock_after\": 1.04,"), std::string::npos)
-      << sweep_json(summary);
-  const std::string text = sweep_text(p, summary);
+  EXPECT_NE(sweep_json(summary, facts()).find("\"highest_good_clock_after\": 1.04,"),
+            std::string::npos)
+      << sweep_json(summary, facts());
+  const std::string text = sweep_text(p, summary, facts());
   EXPECT_NE(text.find("Retrained network: good up to 1.04 f_STA\n"), std::string::npos) << text;
   EXPECT_NE(text.find("Gain in clock: 1.040 (+4.0 %)\n"), std::string::npos) << text;
   EXPECT_NE(text.find("Control, retrained in the same way without errors: 88.70 % +-2.48.\n"),
@@ -221,7 +234,7 @@ TEST_F(SweepTest, ReportsABeginning) {
   const SweepSummary empty = summarise(plan(), store());
   EXPECT_FALSE(empty.exact);
   EXPECT_EQ(empty.rows.size(), 4u);
-  sweep_text(plan(), empty), sweep_json(empty);
+  sweep_text(plan(), empty, facts()), sweep_json(empty, facts());
   EXPECT_NE(sweep_csv(empty).find("1.0200,,,,,,,,,,,\n"), std::string::npos) << sweep_csv(empty);
   store().put({Network::kExact, 0, 1, {}}, 0.88, 1);
   store().put({Network::kBefore, 1, 2, {}}, 0.88, 1);
@@ -230,9 +243,59 @@ TEST_F(SweepTest, ReportsABeginning) {
   EXPECT_EQ(begun.before.clock, 1.0);
   EXPECT_FALSE(begun.before.at_least);
   EXPECT_TRUE(begun.before.unknown);
-  const std::string text = sweep_text(plan(), begun);
+  const std::string text = sweep_text(plan(), begun, facts());
   EXPECT_NE(text.find("good up to 1 f_STA; higher clocks are not tested yet\n"), std::string::npos);
   EXPECT_NE(text.find("Retrained network: not tested yet\n"), std::string::npos) << text;
+}
+
+// The picture says what it shows; the text says why accuracies may lie below chance.
+TEST_F(SweepTest, NamesLaneClockImagesAndChance) {
+  store().put({Network::kExact, 0, 1, {}}, 0.88, 1);
+  const SweepSummary begun = summarise(plan(), store());
+  EXPECT_EQ(begun.done, 1);
+  EXPECT_EQ(begun.runs, 28);
+  const std::string partial = sweep_plot(plan(), begun, facts());
+  for (const char* part :
+       {"'net: accuracy against clock'", "lane lane_a, f_STA 100.0 MHz", "1000 images a test",
+        "Partial: 1 of 28 runs are done", "f_sta = 100", "title 'chance: 10.0 %'"}) {
+    EXPECT_NE(partial.find(part), std::string::npos) << part << " in\n" << partial;
+  }
+  EXPECT_NE(sweep_text(plan(), begun, facts()).find("Partial: 1 of 28 runs are done.\n"),
+            std::string::npos);
+  EXPECT_NE(sweep_text(plan(), begun, facts())
+                .find("Chance: 10.00 %. A tie at the top counts against the label"),
+            std::string::npos);
+  ASSERT_TRUE(run_sweep(sweep_points(plan()), store(), accuracy_of));
+  const SweepSummary whole = summarise(plan(), store());
+  EXPECT_EQ(sweep_plot(plan(), whole, facts()).find("Partial"), std::string::npos);
+}
+
+// A network's name and a profile's are text in the picture, whatever they are: gnuplot would give a
+// line that begins with ! to the shell.
+TEST_F(SweepTest, NoNameReachesGnuplotButAsText) {
+  ASSERT_TRUE(run_sweep(sweep_points(plan()), store(), accuracy_of));
+  const SweepSummary summary = summarise(plan(), store());
+  const auto lines = [&](const SweepFacts& facts) {
+    const std::string script = sweep_plot(plan(), summary, facts);
+    return std::count(script.begin(), script.end(), '\n');
+  };
+  for (const char* hostile :
+       {"a\n! touch pwned\n", "a'\nsystem('touch pwned')\n'", "\n!touch pwned", "`touch pwned`",
+        "' . system('touch pwned') . '", "a\r!touch pwned\r", "a\\", "a'", "\"", "@f_sta",
+        "a\xE2\x80\xA8!touch pwned", "$(touch pwned)", "a; !touch pwned", "%s%n", "\xFF\xFE"}) {
+    SweepFacts bad = facts();
+    bad.network = hostile;
+    bad.lanes = {hostile, hostile};
+    EXPECT_EQ(lines(bad), lines(facts())) << hostile;
+    if (!timing::has_program("gnuplot")) continue;
+    const TemporaryFolder folder;
+    folder.write("sweep.csv", sweep_csv(summary));
+    folder.write("sweep.gnuplot", sweep_plot(plan(), summary, bad));
+    EXPECT_EQ(timing::run_program({"gnuplot", "sweep.gnuplot"}, folder.path(), "log", "gnuplot"), 0)
+        << hostile << read_file(folder / "log");
+    EXPECT_TRUE(std::filesystem::exists(folder / "sweep.png")) << hostile;
+    EXPECT_FALSE(std::filesystem::exists(folder / "pwned")) << hostile;
+  }
 }
 
 }  // namespace
