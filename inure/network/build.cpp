@@ -24,9 +24,13 @@ std::string names_of(const std::map<std::string, std::vector<Value*>>& versions)
   return names.empty() ? "none" : names;
 }
 
+// The averages of batch normalisation never do.
 bool learns(const Layer& layer) {
-  return std::any_of(layer.parameters.begin(), layer.parameters.end(),
-                     [](const auto& parameter) { return parameter->lr_mult != 0; });
+  const int count = layer.type() == "BatchNorm" ? 0 : static_cast<int>(layer.parameters.size());
+  for (int i = 0; i < count; ++i) {
+    if (layer.wants_gradient(i)) return true;
+  }
+  return false;
 }
 
 bool is_loss(const std::string& type) { return type == "SoftmaxWithLoss"; }
@@ -91,8 +95,7 @@ Layer::Values Builder::find_bottoms(const caffe::LayerParameter& layer) const {
       if (left != left_out.end()) {
         fail(
             "layer \"{}\": bottom \"{}\" is made by layer \"{}\", which its include or exclude "
-            "rules "
-            "leave out for this phase, level and stages",
+            "rules leave out for this phase, level and stages",
             layer.name(), name, left->second);
       }
       fail("layer \"{}\": unknown bottom \"{}\"; blobs so far: {}", layer.name(), name,

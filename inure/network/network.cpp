@@ -58,8 +58,7 @@ void note_ignored_fields(const std::string& layer, const char* name, const Param
   if (fields.empty()) return;
   notes.push_back(
       fmt::format("layer \"{}\": {} of {} has no effect, as in Caffe; in a layer of this format it "
-                  "belongs into "
-                  "transform_param",
+                  "belongs into transform_param",
                   layer, fmt::join(fields, ", "), name));
 }
 
