@@ -33,6 +33,7 @@ void lower_thread_count(char** environment) {
   for (char** entry = environment; *entry != nullptr; ++entry) {
     if (std::strncmp(*entry, kName, sizeof kName - 1) != 0) continue;
     char* value = *entry + sizeof kName - 1;
+    while (*value == ' ' || *value == '\t' || *value == '+') ++value;
     std::size_t digits = 0;
     long count = 0;
     while (value[digits] >= '0' && value[digits] <= '9') {

@@ -80,7 +80,7 @@ void Progress::draw(bool force) {
   }
   if (!note_.empty()) line += fmt::format(", {}", note_);
   line.resize(std::min(line.size(), terminal_width()));
-  fmt::print(stderr, "\r{}\033[K", line);
+  std::fputs(fmt::format("\r{}\033[K", line).c_str(), stderr);  // a lost terminal is no error
   std::fflush(stderr);
 }
 

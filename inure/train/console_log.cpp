@@ -2,13 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
+
 #include "inure/base/file.hpp"
 
 namespace inure {
 
 void ConsoleLog::print(const std::string& line) {
   if (progress_) progress_->clear();
-  fmt::print("{}\n", line);
+  std::fputs((line + "\n").c_str(), stdout);
   flush_output();
 }
 

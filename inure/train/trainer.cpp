@@ -10,6 +10,7 @@
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
 #include "inure/base/finite.hpp"
+#include "inure/base/memory_limit.hpp"
 #include "inure/caffe/files.hpp"
 #include "inure/network/placement.hpp"
 #include "inure/train/attach_accelerator.hpp"
@@ -40,6 +41,11 @@ std::uint64_t choose_seed(const caffe::SolverParameter& solver, const TrainOptio
   if (options.seed) return *options.seed;
   if (solver.random_seed() >= 0) return static_cast<std::uint64_t>(solver.random_seed());
   return kDefaultSeed;
+}
+
+[[noreturn]] void fail_not_finite(const std::string& what) {
+  throw NotFinite(what +
+                  "; a lower base_lr or clip_gradients may help, --allow-nan goes on all the same");
 }
 
 double mean(const std::deque<double>& losses) {
@@ -82,7 +88,7 @@ class RunningStatistics {
     for (const auto& [parameter, data] : before_) {
       const auto count = static_cast<std::size_t>(parameter->data.numel());
       if (!find_not_finite({parameter->data.data_ptr<float>(), count})) continue;
-      throw NotFinite(fmt::format("{} becomes NaN or infinite", parameter->name));
+      fail_not_finite(fmt::format("{} becomes NaN or infinite", parameter->name));
     }
   }
   void keep() { kept_ = true; }
@@ -164,6 +170,9 @@ void Trainer::build_networks(const TrainOptions& options) {
     network_->allow_nan();
     for (TestNet& test : tests_) test.network->allow_nan();
   }
+  std::uint64_t bytes = 0;
+  for (const auto& parameter : network_->parameters()) bytes += parameter->data.nbytes();
+  check_memory(bytes, [] { return std::string("solver: its history"); });
   for (const auto& parameter : network_->parameters()) {
     history_.push_back(at::zeros(parameter->data.sizes(), at::kFloat));
   }
@@ -218,7 +227,7 @@ double Trainer::add_gradients() {
     feed_->feed(*network_, batch);
     network_->forward(batch);
     loss += network_->loss();
-    if (!allow_nan_ && !std::isfinite(loss)) throw NotFinite(fmt::format("the loss is {}", loss));
+    if (!allow_nan_ && !std::isfinite(loss)) fail_not_finite(fmt::format("the loss is {}", loss));
     network_->backward();
   }
   return loss / solver_.iter_size();
@@ -230,12 +239,12 @@ double Trainer::step() {
   const float rate = learning_rate(solver_, iteration_);
   if (!allow_nan_) {
     statistics.check();
-    if (!is_finite(rate)) throw NotFinite(fmt::format("the learning rate is {}", rate));
+    if (!is_finite(rate)) fail_not_finite(fmt::format("the learning rate is {}", rate));
   }
   const Parameter* bad =
       update_parameters(sgd_rule(solver_), rate, network_->parameters(), history_, allow_nan_);
   if (bad != nullptr) {
-    throw NotFinite(fmt::format("the update makes {} NaN or infinite", bad->name));
+    fail_not_finite(fmt::format("the update makes {} NaN or infinite", bad->name));
   }
   statistics.keep();
   losses_.push_back(loss);
@@ -330,27 +339,29 @@ void Trainer::final_display() {
   tell([&](TrainObserver& observer) { observer.stepped(event); });
 }
 
+// Where training cannot go on: a snapshot of the state, and what is said of it.
+std::string Trainer::keep_state() {
+  const std::string path = snapshot_path(solver_.snapshot_prefix(), iteration_).string();
+  try {
+    if (saved_ != iteration_) take_snapshot();
+    return fmt::format("the state after iteration {} is in {}", iteration_, path);
+  } catch (const Error& error) {
+    return fmt::format("the state after iteration {} is lost: {}", iteration_, error.what());
+  }
+}
+
 bool Trainer::run(const std::atomic<bool>* stop) {
   const int first = iteration_;
   try {
     return train(stop);
   } catch (const NotFinite& error) {
-    const std::string what = fmt::format("iteration {}: {}", iteration_, error.what());
-    if (saved_ != iteration_) take_snapshot();
-    fail(
-        "{}; the state before it is in {}; a lower base_lr or clip_gradients may help, --allow-nan "
-        "goes on",
-        what, snapshot_path(solver_.snapshot_prefix(), iteration_).string());
+    const std::string kept = keep_state();
+    tell([&](TrainObserver& observer) { observer.ended(iteration_, true); });
+    fail("iteration {}: {}; {}", iteration_, error.what(), kept);
   } catch (const Error& error) {
     if (iteration_ == first || saved_ == iteration_) throw;
     observers_.clear();  // who could not write may be among them
-    std::string state;
-    try {
-      state = take_snapshot().string();
-    } catch (const Error&) {
-      throw error;
-    }
-    fail("{}; the state after iteration {} is in {}", error.what(), iteration_, state);
+    fail("{}; {}", error.what(), keep_state());
   }
 }
 

@@ -74,6 +74,7 @@ class Trainer {
   bool test_one(int index, const std::atomic<bool>* stop);
   double add_gradients();
   bool train(const std::atomic<bool>* stop);
+  std::string keep_state();
   void iterate();
   void final_display();
 

@@ -66,7 +66,7 @@ TEST_F(Environment, OutputThatCannotBeWrittenIsAnError) {
   }
 }
 
-TEST_F(Environment, AFoldersThatCannotBeWrittenEndsBeforeTheFirstIteration) {
+TEST_F(Environment, AFolderThatCannotBeWrittenEndsBeforeTheFirstIteration) {
   const std::string file = folder_.write("s", tiny_solver(net_, "/proc/self/a"));
   const Result result = shell("$INURE train --solver " + file);
   expect_line(result, 1, "the folder /proc/self cannot be written: ");
@@ -171,7 +171,7 @@ TEST_F(Environment, DivergingTrainingEndsWithTheStateBefore) {
                                    "max_iter: 300 snapshot_prefix: '{}'",
                                    net_, (folder_ / "wild").string()));
   const Result result = shell("$INURE train --solver " + file);
-  expect_line(result, 1, "the state before it is in ");
+  expect_line(result, 1, "the state after iteration ");
   EXPECT_EQ(result.output.find("Optimization Done"), std::string::npos);
   EXPECT_EQ(shell("$INURE train --allow-nan --solver " + file).code, 0);
 }
@@ -187,6 +187,9 @@ TEST_F(Environment, LatestPassesOverADamagedSnapshot) {
   write_file_atomically(state, bytes);
   expect_line(shell("$INURE train --solver " + file + " --snapshot " + state), 1,
               "a_iter_25.solverstate: is damaged");
+  EXPECT_NE(read_file(folder_ / "stderr")
+                .find("the snapshot before it is " + (folder_ / "a_iter_20.solverstate").string()),
+            std::string::npos);
   const Result result = shell("$INURE train --solver " + file + " --snapshot latest");
   EXPECT_EQ(result.code, 0) << result.errors;
   EXPECT_NE(result.output.find("Note: " + state + ": is damaged"), std::string::npos);

@@ -153,5 +153,28 @@ TEST_F(NotFiniteTest, AHistoryThatIsNoNumberIsRefused) {
   }
 }
 
+// Infinity would be the largest int8, and NaN zero, without a word.
+TEST_F(NotFiniteTest, TheAcceleratorGetsNumbersOnly) {
+  std::string text = tiny_net(lmdb_);
+  const std::string huge = "scale_param { filler { type: 'constant' value: 3e38 } } }\n";
+  text.replace(text.find("layer { name: 'conv'"), 0,
+               "layer { name: 'up' type: 'Scale' bottom: 'data' top: 'up' " + huge +
+                   "layer { name: 'more' type: 'Scale' bottom: 'up' top: 'more' " + huge);
+  text.replace(text.find("bottom: 'data' top: 'conv'"), 14, "bottom: 'more'");
+  TrainOptions options;
+  options.accelerator = folder_.write("device.prototxt",
+                                      "vec_size: 2 lane_num: 2\n"
+                                      "format { layer: 'conv' weights: 7 input: 6 output: 5 }\n"
+                                      "format { layer: 'ip1' weights: 7 input: 5 output: 4 }\n"
+                                      "format { layer: 'frozen' weights: 7 input: 4 output: 4 }\n"
+                                      "format { layer: 'ip2' weights: 7 input: 4 output: 4 }\n");
+  auto overflowing = solver("up", folder_.write("up.prototxt", text));
+  overflowing.clear_test_iter(), overflowing.clear_test_interval();
+  const std::string message = error_of([&] { Trainer(overflowing, options).run(); });
+  EXPECT_EQ(message.find("iteration 0: layer \"conv\": value "), 0u) << message;
+  options.allow_nan = true;
+  EXPECT_EQ(error_of([&] { Trainer(overflowing, options).step(); }), "");
+}
+
 }  // namespace
 }  // namespace inure
