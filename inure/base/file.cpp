@@ -83,8 +83,11 @@ std::string read_text_file(const std::filesystem::path& path) {
   const auto begins = [&](std::string_view mark) { return text.starts_with(mark); };
   using namespace std::string_view_literals;
   if (begins("\xEF\xBB\xBF"sv)) return text.substr(3);
+  // Without a mark: every other byte of the first characters is zero.
+  const bool little = text.size() > 3 && text[0] && !text[1] && text[2] && !text[3];
+  const bool big = text.size() > 3 && !text[0] && text[1] && !text[2] && text[3];
   const bool wide = begins("\xFF\xFE\0\0"sv) || begins("\0\0\xFE\xFF"sv);
-  if (wide || begins("\xFF\xFE"sv) || begins("\xFE\xFF"sv)) {
+  if (wide || little || big || begins("\xFF\xFE"sv) || begins("\xFE\xFF"sv)) {
     fail("{}: is text in {}; save it as UTF-8", path.string(), wide ? "UTF-32" : "UTF-16");
   }
   return text;

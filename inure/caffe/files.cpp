@@ -305,10 +305,14 @@ SolverParameter read_solver(const std::filesystem::path& path) {
         "train_net_param is needed",
         file, network_count(solver));
   }
-  if (solver.has_net_param()) upgrade_and_check(*solver.mutable_net_param(), file, {});
-  if (solver.has_train_net_param()) upgrade_and_check(*solver.mutable_train_net_param(), file, {});
-  for (auto& net : *solver.mutable_test_net_param()) upgrade_and_check(net, file, {});
-  check_finite(solver, file + ": ");
+  // The solver's own numbers are checked where their ranges are known.
+  const auto check = [&](NetParameter& net) {
+    upgrade_and_check(net, file, {});
+    check_finite(net, file + ": ");
+  };
+  if (solver.has_net_param()) check(*solver.mutable_net_param());
+  if (solver.has_train_net_param()) check(*solver.mutable_train_net_param());
+  for (auto& net : *solver.mutable_test_net_param()) check(net);
   return solver;
 }
 

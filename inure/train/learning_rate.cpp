@@ -31,11 +31,12 @@ void check_learning_rate(const caffe::SolverParameter& solver) {
   const std::string& policy = solver.lr_policy();
   if (!solver.has_base_lr())
     fail("solver: base_lr is missing; give the learning rate, e.g. base_lr: 0.01");
+  const bool powers = policy == "step" || policy == "multistep" || policy == "exp";
+  if (powers || policy == "inv") check_least(solver, "gamma", solver.gamma(), 0);
+  if (policy == "poly") check_least(solver, "power", solver.power(), 0);
   check_finite("gamma", solver.gamma());
   check_finite("power", solver.power());
   if (policy == "fixed") return;
-  const bool powers = policy == "step" || policy == "multistep" || policy == "exp";
-  if (powers || policy == "inv") check_least(solver, "gamma", solver.gamma(), 0);
   if (policy == "step") {
     need(solver.has_gamma(), solver, "gamma");
     need(solver.stepsize() > 0, solver, "stepsize of 1 or more");
@@ -53,7 +54,6 @@ void check_learning_rate(const caffe::SolverParameter& solver) {
     }
   } else if (policy == "poly") {
     need(solver.has_power(), solver, "power");
-    check_least(solver, "power", solver.power(), 0);
     need(solver.max_iter() > 0, solver, "max_iter of 1 or more");
   } else if (policy == "sigmoid") {
     need(solver.has_gamma(), solver, "gamma");

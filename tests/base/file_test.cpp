@@ -99,7 +99,7 @@ TEST_F(File, TextBeginsBehindAUtf8MarkAndUtf16IsNamed) {
   EXPECT_EQ(read_text_file(folder_.write("plain", "name: 'x'\r\n")), "name: 'x'\r\n");
   EXPECT_EQ(read_text_file(folder_.write("marked", "\xEF\xBB\xBFname")), "name");
   EXPECT_EQ(read_text_file(folder_.write("inside", "a\xEF\xBB\xBF")), "a\xEF\xBB\xBF");
-  const std::pair<std::string, const char*> wide[] = {
+  std::vector<std::pair<std::string, const char*>> wide = {
       {std::string("\xFF\xFE"
                    "a\0",
                    4),
@@ -108,6 +108,8 @@ TEST_F(File, TextBeginsBehindAUtf8MarkAndUtf16IsNamed) {
       {std::string("\xFF\xFE\0\0a\0\0\0", 8), "UTF-32"},
       {std::string("\0\0\xFE\xFF\0\0\0a", 8), "UTF-32"},
   };
+  wide.emplace_back(std::string("n\0e\0t\0", 6), "UTF-16");  // without a mark
+  wide.emplace_back(std::string("\0n\0e\0t", 6), "UTF-16");
   for (const auto& [content, name] : wide) {
     const std::string path = folder_.write("wide", content);
     EXPECT_EQ(error_of([&] { read_text_file(path); }),
@@ -122,6 +124,14 @@ TEST_F(File, SaysWhetherAFolderCanBeWritten) {
               check_folder_writable("/proc/self");
             }).find("the folder /proc/self cannot be written: "),
             0u);
+}
+
+TEST_F(File, LargerThanTheMemoryIsRefusedBeforeItIsRead) {
+  const std::string path = folder_.write("sparse", "x");
+  std::error_code refused;
+  fs::resize_file(path, std::uintmax_t{1} << 42, refused);
+  if (refused) GTEST_SKIP() << "no sparse files here: " << refused.message();
+  EXPECT_EQ(error_of([&] { read_file(path); }).find(path + ": needs 4.4e+03 GB of memory; "), 0u);
 }
 
 }  // namespace
