@@ -188,6 +188,37 @@ TEST(Flow, ToolsErrorIsOneLine) {
       "design: the top module 'a; b' is not a plain Verilog identifier");
 }
 
+// A tool that ends well and writes garbage; and a file that was cut off later.
+TEST(Flow, GarbageIsNotKept) {
+  SKIP_WITHOUT_ICE40_TOOLS();
+  TemporaryFolder scratch;
+  const auto tool = [&](const std::string& name, const std::string& script) {
+    scratch.write(name, "#!/bin/sh\n" + script);
+    std::filesystem::permissions(scratch / name, std::filesystem::perms::owner_all);
+  };
+  tool("nextpnr-ice40",
+       "[ \"$1\" = --version ] && exec echo fake\n"
+       "for f in placed.sdf placed.json placed.asc report.json; do echo '{}' > $f; done\n");
+  tool("icetime", "echo 'Total path delay: 9.90 ns' > icetime.txt\n");
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", (scratch.path().string() + ":" + path).c_str(), 1);
+  const auto run = [&] { run_ice40_flow(lane_design(3), 1, scratch / "cache"); };
+  const std::string first = error_of(run), second = error_of(run);
+  setenv("PATH", path.c_str(), 1);
+  EXPECT_NE(first.find("report.json: not a report of nextpnr"), std::string::npos) << first;
+  EXPECT_NE(second.find("report.json: not a report of nextpnr"), std::string::npos) << second;
+  EXPECT_NE(first.find("/failed-"), std::string::npos) << first;
+
+  const Ice40Flow whole = run_ice40_flow(lane_design(3), 1, test_cache());
+  std::filesystem::create_directories(scratch / "again");
+  std::filesystem::copy(whole.folder, scratch / "again" / whole.folder.filename(),
+                        std::filesystem::copy_options::recursive);
+  std::filesystem::resize_file(scratch / "again" / whole.folder.filename() / "placed.sdf", 100);
+  const Ice40Flow again = run_ice40_flow(lane_design(3), 1, scratch / "again");
+  EXPECT_FALSE(again.cached);
+  EXPECT_EQ(again.critical_ps, whole.critical_ps);
+}
+
 TEST(Flow, MissingToolIsNamedWithItsPackage) {
   TemporaryFolder scratch;
   const std::string path = std::getenv("PATH");
