@@ -280,9 +280,7 @@ class Runner {
     Feed feed(caffe::TEST, plan_.first_seed, options_.synthetic_data());
     Network network = open(plan_.first_seed, feed);
     facts_.images = std::int64_t{test_iterations(feed)} * feed.batch_size();
-    bool found = false;
-    for (const Network::Output& output : network.outputs()) found |= output.name == options_.score;
-    if (!found) refuse_score(network);
+    check_score(network);
     for (const Network::Node& node : network.nodes()) {
       if (node.layer->type() != "Accuracy" || node.tops[0]->name != options_.score) continue;
       const auto& parameter = node.layer->parameter().accuracy_param();
@@ -325,16 +323,21 @@ class Runner {
     return static_cast<int>(std::max<std::int64_t>(1, feed.records() / feed.batch_size()));
   }
 
-  [[noreturn]] void refuse_score(Network& network) const {
+  // Outputs are the tops that no layer reads.
+  void check_score(const Network& network) const {
     std::vector<std::string> names;
-    for (const Network::Output& output : network.outputs()) names.push_back(output.name);
-    fail("{}: no output is named \"{}\"; name one with --score: {}", model_, options_.score,
-         fmt::join(names, ", "));
+    for (const Network::Node& node : network.nodes()) {
+      for (const Value* bottom : node.bottoms) std::erase(names, bottom->name);
+      for (const Value* top : node.tops) names.push_back(top->name);
+    }
+    if (std::ranges::find(names, options_.score) != names.end()) return;
+    fail("{}: no output is named \"{}\"; name one with --score: {}", model_,
+         label_of(options_.score), fmt::join(names, ", "));
   }
 
   double score_of(const TestResult& result) const {
     const auto named = [&](const Score& score) { return score.name == options_.score; };
-    return std::ranges::find_if(result.scores, named)->value;  // find_facts() saw it
+    return std::ranges::find_if(result.scores, named)->value;  // check_score() saw it
   }
 
   const Options& options_;
