@@ -7,6 +7,7 @@
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
 #include "inure/base/label.hpp"
+#include "inure/base/memory_limit.hpp"
 #include "inure/network/placement.hpp"
 
 namespace inure::app {
@@ -39,10 +40,20 @@ void check_errors(const AcceleratorDescription& description, const Options& opti
   check(description.errors().timing().layer());
 }
 
+// The padded input, the maps, and the sums of 4 bytes that they come from.
+std::uint64_t bytes_of(const StageSpec& s) {
+  const auto count = [](std::int64_t channels, std::int64_t height, std::int64_t width) {
+    return static_cast<std::uint64_t>(channels * height * width);
+  };
+  return 2 * count(s.in_channels, s.in_height + 2 * s.pad, s.in_width + 2 * s.pad) +
+         7 * count(s.out_channels, s.conv_height(), s.conv_width());
+}
+
 void stage(const Options& options, std::uint64_t seed) {
   const StageFiles files = read_stage(options.folder);
   const AcceleratorDescription description = description_of(options);
   check_errors(description, options, files.spec.name);
+  check_memory(bytes_of(files.spec), [&] { return options.folder + "/layer.txt"; });
   const auto accelerator = all_accelerators().make(description);
   std::vector<std::int32_t> bias(files.bias.begin(), files.bias.end());
   // The files' bias has the weights' fraction; an accelerator with a wide one has the products'.
