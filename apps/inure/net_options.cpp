@@ -44,8 +44,8 @@ void add_execution_options(CLI::App& command, NetOptions& options) {
       command
           .add_option(
               "--synthetic-data", options.synthetic,
-              "Random images in place of those of Data, ImageData and Input layers, with the shape "
-              "given or, without one, that of the layer or of crop_size")
+              "Random images in place of what data layers read (and of the zeros of Input layers), "
+              "with the shape given or, without one, that of the layer or of crop_size")
           ->expected(0, 1)
           ->type_name("CxHxW");
   command.add_flag("--allow-nan", options.allow_nan,

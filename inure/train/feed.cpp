@@ -13,9 +13,9 @@ namespace inure {
 
 namespace {
 
-bool can_be_synthetic(const caffe::LayerParameter& layer) {
-  return layer.type() == "Data" || layer.type() == "ImageData" || layer.type() == "Input";
-}
+struct SyntheticBatch {
+  std::int64_t size, channels, height, width;
+};
 
 std::int64_t count_of(const std::vector<std::int64_t>& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
@@ -26,22 +26,39 @@ bool is_label(const std::vector<std::int64_t>& shape) {
   return shape.empty() || count_of(shape) == shape[0];
 }
 
+// What a layer says of its batches; 0: nothing.
+SyntheticBatch described(const caffe::LayerParameter& layer) {
+  const std::int64_t crop = layer.transform_param().crop_size();
+  if (layer.type() == "ImageData") {
+    const auto& param = layer.image_data_param();
+    return {param.batch_size(), 0, crop ? crop : param.new_height(),
+            crop ? crop : param.new_width()};
+  }
+  if (layer.type() == "MemoryData") {
+    const auto& param = layer.memory_data_param();
+    return {param.batch_size(), param.channels(), crop ? crop : param.height(),
+            crop ? crop : param.width()};
+  }
+  if (layer.type() == "WindowData") {
+    const auto& param = layer.window_data_param();
+    return {param.batch_size(), 0, crop ? crop : param.crop_size(),
+            crop ? crop : param.crop_size()};
+  }
+  const bool hdf5 = layer.type() == "HDF5Data";
+  return {hdf5 ? layer.hdf5_data_param().batch_size() : layer.data_param().batch_size(), 0, crop,
+          crop};
+}
+
+// Images, and a label for each top behind them.
 Network::Shapes shapes_of_files(const caffe::LayerParameter& layer, const SyntheticData& wanted) {
-  const bool images = layer.type() == "ImageData";
-  const std::int64_t batch =
-      images ? layer.image_data_param().batch_size() : layer.data_param().batch_size();
-  if (batch < 1) {
+  const SyntheticBatch batch = described(layer);
+  if (batch.size < 1) {
     fail("layer \"{}\": batch_size is missing; give the images of a batch", layer.name());
   }
-  const std::int64_t crop = layer.transform_param().crop_size();
-  const std::int64_t high = images ? layer.image_data_param().new_height() : 0;
-  const std::int64_t wide = images ? layer.image_data_param().new_width() : 0;
-  const auto pick = [](std::int64_t a, std::int64_t b, std::int64_t c) {
-    return a ? a : b ? b : c;
-  };
-  const std::vector<std::int64_t> shape = {batch, wanted.channels ? wanted.channels : 3,
-                                           pick(wanted.height, crop, high),
-                                           pick(wanted.width, crop, wide)};
+  const auto pick = [](std::int64_t a, std::int64_t b) { return a ? a : b; };
+  const std::vector<std::int64_t> shape = {
+      batch.size, pick(wanted.channels, pick(batch.channels, 3)), pick(wanted.height, batch.height),
+      pick(wanted.width, batch.width)};
   if (shape[2] < 1 || shape[3] < 1) {
     fail(
         "layer \"{}\": no crop_size gives the shape of synthetic data; name it: --synthetic-data "
@@ -49,8 +66,9 @@ Network::Shapes shapes_of_files(const caffe::LayerParameter& layer, const Synthe
         layer.name());
   }
   data::check_batch(shape, fmt::format("layer '{}'", layer.name()));
-  if (layer.top_size() < 2) return {shape};
-  return {shape, {batch}};
+  Network::Shapes shapes(static_cast<std::size_t>(layer.top_size()), {batch.size});
+  if (!shapes.empty()) shapes[0] = shape;
+  return shapes;
 }
 
 Network::Shapes shapes_of_inputs(const caffe::LayerParameter& layer, const SyntheticData& wanted) {
@@ -134,10 +152,11 @@ SyntheticData parse_synthetic_data(const std::string& text) {
 
 Network::Shapes Feed::open(const caffe::LayerParameter& layer) {
   Entry& entry = entries_[key_of(layer)];
-  if (synthetic_ && can_be_synthetic(layer)) {
+  if (synthetic_ && layer.type() != "DummyData") {
     entry.source = std::make_unique<SyntheticSource>(layer, *synthetic_, seed_);
   } else {
-    entry.source = data::make_source(layer, phase_, seed_);
+    const caffe::Phase phase = layer.has_phase() ? layer.phase() : phase_;  // as Caffe
+    entry.source = data::make_source(layer, phase, seed_);
     if (layer.type() == "Input") unfed_.push_back(layer.name());
   }
   const Network::Shapes shapes = entry.source->shapes();

@@ -13,8 +13,9 @@
 
 namespace inure {
 
-// Random images in place of those of Data, ImageData and Input layers, for networks whose data
-// cannot be had. Zero: from the layer (an Input's shape, crop_size, or 3 channels).
+// Random images in place of what data layers read and of the zeros of Input layers, for networks
+// whose data cannot be had. DummyData stay as they are. Zero: from the layer (an Input's shape,
+// crop_size, or 3 channels).
 struct SyntheticData {
   int channels = 0, height = 0, width = 0;
 };

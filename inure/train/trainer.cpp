@@ -159,6 +159,9 @@ void Trainer::build_networks(const TrainOptions& options) {
     tell([&](TrainObserver& observer) { observer.note(note); });
   }
   feed_->require_data();
+  for (const std::string& text : feed_->notes()) {
+    tell([&](TrainObserver& observer) { observer.note(text); });
+  }
   for (const caffe::NetParameter& net : nets.tests) {
     TestNet& test = tests_.emplace_back();
     test.feed = std::make_unique<Feed>(caffe::TEST, seed_, options.synthetic);

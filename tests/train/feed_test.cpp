@@ -119,6 +119,27 @@ TEST(Feed, SyntheticDataFeedInputLayers) {
   }
 }
 
+TEST(Feed, SyntheticDataFeedEveryLayerThatReads) {
+  const auto shapes = [](const std::string& size, const std::string& text) {
+    caffe::LayerParameter layer;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+        "name: 'd' top: 'data' top: 'label' " + text, &layer));
+    return Feed(caffe::TEST, 1, parse_synthetic_data(size)).open(layer);
+  };
+  EXPECT_EQ(shapes("",
+                   "type: 'MemoryData' memory_data_param { batch_size: 2 channels: 1 height: 4 "
+                   "width: 5 }"),
+            (Network::Shapes{{2, 1, 4, 5}, {2}}));
+  EXPECT_EQ(shapes("", "type: 'WindowData' window_data_param { batch_size: 3 crop_size: 7 }"),
+            (Network::Shapes{{3, 3, 7, 7}, {3}}));
+  EXPECT_EQ(shapes("2x3x4", "type: 'HDF5Data' top: 'more' hdf5_data_param { batch_size: 5 }"),
+            (Network::Shapes{{5, 2, 3, 4}, {5}, {5}}));
+  EXPECT_EQ(shapes("",
+                   "type: 'ImageData' image_data_param { batch_size: 2 new_height: 8 "
+                   "new_width: 9 }"),
+            (Network::Shapes{{2, 3, 8, 9}, {2}}));
+}
+
 TEST(Feed, RefusesSyntheticDataBeyondABlob) {
   EXPECT_NE(error_of([] {
               synthetic_shapes("65536x65536x65536", "data_param { batch_size: 2 }");
