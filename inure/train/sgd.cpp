@@ -71,7 +71,8 @@ bool update_chunk(const Factors& f, const float* gradient, float* history, float
       history[i] = step;
       data[i] -= step;
     } else {
-      bad |= is_finite(step) && is_finite(data[i] - step) ? 0u : 1u;
+      // Where the step is not finite, neither is the weight after it.
+      bad |= static_cast<std::uint32_t>(!is_finite(data[i] - step));
     }
   }
   return bad == 0;
