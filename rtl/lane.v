@@ -8,12 +8,12 @@
 //
 // The contract, which a design of your own has to keep:
 //   - Ports: clk; first; activations and weights, element i in bits [8*i +: 8], two's complement;
-//     result, the accumulator. One clock, rising edge; no reset, no clock enable, no memory blocks.
+//     result, the accumulator. One clock, rising edge; other inputs are held (--tie rst=0).
 //   - Operands and first are sampled at one edge, all together; result holds the sum that includes
 //     them PIPELINE edges later. first restarts the accumulator with the products it comes with.
-//   - Registers that the characterisation names are wires of these names (kept by the synthesis):
+//   - These registers have these names, or --register gives them, here or in one instance below:
 //       activation, weight     the operand registers, 8 bits an element
-//       product                16 bits an element, two's complement
+//       product                16 bits an element, two's complement, in one cycle or several
 //   - The accumulator is the 32 registers that result shows. What it captures wrongly, less the
 //     products' errors, counts as its own: so registers between product and accumulator need no
 //     name.

@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::string technology, top = "lane", prefix, cache = ".inure-cache", output;
+  std::string technology, top = "lane", prefix, xor_arcs = "longer", cache = ".inure-cache", output;
   std::vector<std::string> designs = {"rtl/lane.v"}, includes, parameters, ties, registers, traces;
   std::vector<int> seeds = {1};
   std::vector<double> clocks;
@@ -65,6 +65,10 @@ timing::Characterization characterization_of(const Options& options) {
   what.technology = timing::parse_technology(options.technology);
   what.seeds = options.seeds;
   what.target_ps = options.target_ps;
+  what.shorter_arcs = options.xor_arcs == "shorter";
+  if (what.shorter_arcs && what.technology != timing::Technology::kOsu018) {
+    fail("--xor-arcs shorter: of osu018 only; hx8k's arcs have one delay each");
+  }
   what.negative_activations = !options.relu;
   what.clocks = options.clocks;
   what.effort = options.effort;
@@ -92,6 +96,7 @@ std::string command_of(const Options& options, const timing::Characterization& w
   text += what.technology == timing::Technology::kHx8k
               ? fmt::format(" --seeds {}", fmt::join(options.seeds, ","))
               : fmt::format(" --target-ps {}", options.target_ps);
+  if (what.shorter_arcs) text += " --xor-arcs shorter";
   if (!options.clocks.empty()) text += fmt::format(" --clocks {}", fmt::join(options.clocks, ","));
   add("--trace", options.traces);
   if (options.relu) text += " --relu";
@@ -173,6 +178,7 @@ void characterize(const Options& options) {
     fmt::print("\n{} ({} kB): wrong captures per step\n", file.string(),
                (fs::file_size(file) + 999) / 1000);
     print(profile, slowest);
+    fmt::print("{}", timing::caution(profile));
     flush_output();
     if (!options.tables) continue;
     const fs::path folder = fs::path(options.output) / (circuit.name + ".tables");
@@ -228,6 +234,13 @@ void add_characterize_command(CLI::App& app) {
       ->check(kPositive)
       ->capture_default_str()
       ->type_name("PS");
+  command
+      ->add_option("--xor-arcs", options->xor_arcs,
+                   "Which of an exclusive or's arcs counts, longer or shorter (osu018): which of "
+                   "them acts depends on its other input, and the two show the spread")
+      ->check(CLI::IsMember({"longer", "shorter"}))
+      ->capture_default_str()
+      ->type_name("WHICH");
   command
       ->add_option("--clocks", options->clocks,
                    "Relative to f_STA of the slowest seed; by default up to ten are chosen, from "

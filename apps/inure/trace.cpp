@@ -110,9 +110,13 @@ void trace(const Options& options, std::uint64_t seed) {
     const OperandTrace& found = tracer.trace();
     const std::filesystem::path path = output_path(options, found.lane);
     write_operand_trace(path, found);
-    fmt::print("Wrote {}: {} steps of lane {}, layer {}, from {} images{}\n", path.string(),
-               found.steps(), found.lane, found.layer, tracing.images(),
-               tracer.full() ? " (the last one in part)" : "");
+    fmt::print("Wrote {}: {} steps of lane {}, layer {}, from {} images\n", path.string(),
+               found.steps(), found.lane, found.layer, tracing.images());
+    if (!tracer.full()) continue;
+    fmt::print(
+        "It stopped at --max-steps {}, in image {} of the {} that were asked for; more fit with "
+        "a larger --max-steps or with --every-row\n",
+        options.max_steps, tracing.images(), options.images);
   }
 }
 

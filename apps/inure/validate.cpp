@@ -184,6 +184,7 @@ void validate(const Options& options, std::uint64_t seed) {
   const int vec_size = static_cast<int>(profile.vec_size());
   fmt::print("{}: {}, {}; f_STA is {:.2f} MHz\n", options.profile, profile.design(),
              profile.corner(), 1e6 / profile.critical_ps());
+  fmt::print("{}", caution(profile));
   std::string json;
   for (const std::string& file : options.traces) {
     const OperandTrace trace = read_operand_trace(file);

@@ -21,6 +21,7 @@ struct Characterization {
   Technology technology = Technology::kHx8k;
   std::vector<int> seeds = {1};  // of the placement; hx8k
   int target_ps = 1000;          // of the mapping; osu018
+  bool shorter_arcs = false;     // of exclusive ors (Netlist::take_shorter_arcs); osu018
   bool negative_activations = true;
   // Relative to f_STA of the slowest circuit; none: chosen by choose_periods.
   std::vector<double> clocks;
@@ -47,6 +48,9 @@ struct Circuit {
 // Runs the flow (or finds its results in the cache), once for each seed. Throws Error as the flows
 // and readers do, and where the design breaks the contract of rtl/lane.v.
 std::vector<Circuit> make_circuits(const Characterization& what);
+
+// What a profile's figures do not tell or hold for, in lines to print.
+std::string caution(const TimingProfile& profile);
 
 // Of gates, wires and delays: what a profile says of the circuit that it was made from.
 std::uint64_t hash_netlist(const Netlist& netlist);

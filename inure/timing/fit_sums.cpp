@@ -147,7 +147,7 @@ class LaneRun {
         source_(std::move(source)),
         sampled_(sampled),
         random_(kSeed, RandomPurpose::kErrors, 0, 2),
-        deltas_(lane, run_.sequences()),
+        deltas_(lane, run_.sequences(), true),
         states_(index(run_.sequences())),
         wrong_products_(index(lane.vec_size())) {}
 

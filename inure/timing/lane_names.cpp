@@ -126,7 +126,8 @@ int name_registers(Netlist& netlist, const Design& design) {
   const int activation = namer.name("activation"), weight = namer.name("weight");
   const int product = namer.name("product");
   if (activation % 8 != 0 || weight != activation || product != 2 * activation) {
-    const bool short_product = weight == activation && product < 2 * activation;
+    const bool short_product =
+        weight == activation && product % 16 != 0 && product < 2 * activation;
     fail(
         "{}: registers activation of {} bits, weight of {}, product of {}; expected 8, 8 and 16 "
         "for "

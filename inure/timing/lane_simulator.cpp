@@ -8,6 +8,7 @@
 
 #include "inure/base/clones.hpp"
 #include "inure/base/error.hpp"
+#include "inure/timing/multiplier_stages.hpp"
 #include "inure/timing/step_response.hpp"
 
 namespace inure::timing {
@@ -108,7 +109,9 @@ void LaneSimulator::find_words() {
     words_.push_back(
         {fmt::format("product {}", element), std::vector<int>(first, first + kProductBits)});
   }
-  words_.push_back({"accumulator", netlist_.find_output_registers("result", kAccumulatorBits)});
+  const auto result = netlist_.find_output_registers("result", kAccumulatorBits);
+  keeps_state_ = keep_state(netlist_, result);
+  words_.push_back({"accumulator", result});
 }
 
 // The input port that a net repeats, directly or through gates of one pin; -1 where there is none.

@@ -44,6 +44,7 @@ class LaneSimulator {
   const std::vector<Word>& words() const { return words_; }
   int product(int element) const { return element; }
   int accumulator() const { return static_cast<int>(words_.size()) - 1; }
+  bool keeps_state() const { return keeps_state_; }  // the accumulator: it leads to itself
 
   class Run;
 
@@ -65,6 +66,7 @@ class LaneSimulator {
   const int vec_size_, period_;
   std::vector<Word> words_;
   std::vector<int> cycles_to_;
+  bool keeps_state_ = true;
   std::vector<Port> ports_;
   std::vector<int> logic_;  // the registers that no port feeds
   bool by_events_ = false;

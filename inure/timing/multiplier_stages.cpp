@@ -26,7 +26,7 @@ class Sources {
     }
   }
 
-  std::set<int> of(const std::vector<int>& capturing) const {
+  std::set<int> of(const std::vector<int>& capturing, bool ports = false) const {
     std::set<int> found, seen;
     std::vector<int> open;
     for (const int r : capturing) open.push_back(netlist_.registers()[index(r)].d);
@@ -40,7 +40,7 @@ class Sources {
         for (const Pin& pin : netlist_.pins(netlist_.gates()[index(gate_[index(net)])])) {
           open.push_back(pin.net);
         }
-      } else {
+      } else if (!ports) {
         fail("it depends on the port {} in the same cycle; expected registers of operands",
              netlist_.net_name(net));
       }
@@ -105,6 +105,57 @@ std::vector<MultiplierStage> multiplier_stages(const Netlist& netlist,
     stages.push_back({before, capturing});
     capturing = before;
   }
+}
+
+std::vector<int> registers_before(const Netlist& netlist, const std::vector<int>& registers) {
+  const Sources sources(netlist);
+  std::set<int> found;
+  for (std::vector<int> open = registers; !open.empty();) {
+    std::vector<int> next;
+    for (const int r : sources.of(open, true)) {
+      const bool own = std::find(registers.begin(), registers.end(), r) != registers.end();
+      if (!own && found.insert(r).second) next.push_back(r);
+    }
+    open = std::move(next);
+  }
+  return {found.begin(), found.end()};
+}
+
+bool keep_state(const Netlist& netlist, const std::vector<int>& registers) {
+  const std::set<int> behind = Sources(netlist).of(registers, true);
+  return std::any_of(registers.begin(), registers.end(), [&](int r) { return behind.contains(r); });
+}
+
+std::vector<int> passing_registers(const Netlist& netlist, const std::vector<int>& registers) {
+  const Sources sources(netlist);
+  std::vector<std::vector<int>> readers(netlist.registers().size());
+  for (std::size_t r = 0; r < readers.size(); ++r) {
+    for (const int from : sources.of({static_cast<int>(r)}, true)) {
+      readers[index(from)].push_back(static_cast<int>(r));
+    }
+  }
+  const auto reached = [&](int r) {
+    std::set<int> found;
+    for (std::vector<int> open = {r}; !open.empty();) {
+      const int from = open.back();
+      open.pop_back();
+      for (const int to : readers[index(from)]) {
+        if (found.insert(to).second) open.push_back(to);
+      }
+    }
+    return found;
+  };
+  std::vector<std::set<int>> after;
+  for (std::size_t r = 0; r < readers.size(); ++r) after.push_back(reached(static_cast<int>(r)));
+  const auto keeps = [&](int r) { return after[index(r)].contains(r); };
+  std::vector<int> all = registers_before(netlist, registers), passing;
+  all.insert(all.end(), registers.begin(), registers.end());
+  for (const int r : all) {
+    if (!keeps(r) && std::none_of(after[index(r)].begin(), after[index(r)].end(), keeps)) {
+      passing.push_back(r);
+    }
+  }
+  return passing;
 }
 
 StepPaths check_product(const Netlist& netlist, std::span<const MultiplierStage> stages,

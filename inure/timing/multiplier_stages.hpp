@@ -21,6 +21,16 @@ struct MultiplierStage {
 std::vector<MultiplierStage> multiplier_stages(const Netlist& netlist,
                                                const Multiplier& multiplier);
 
+// The registers that lead to some others, through any number of cycles, these excluded.
+std::vector<int> registers_before(const Netlist& netlist, const std::vector<int>& registers);
+
+// Whether any of these registers leads to one of them in one cycle.
+bool keep_state(const Netlist& netlist, const std::vector<int>& registers);
+
+// Those of some registers and of the ones before them that lead to none that keeps a state, one
+// that leads to itself: what such a register captures wrongly is gone with the next step.
+std::vector<int> passing_registers(const Netlist& netlist, const std::vector<int>& registers);
+
 // What the product captures as logic of the operands, one step before and now; as step_response for
 // one stage. With more stages, those between are taken to have held the right values in the step
 // before: what is captured wrongly of one step twice, in two stages, may then be another error.

@@ -146,6 +146,14 @@ void Netlist::find_senses(std::string_view source) {
   }
 }
 
+void Netlist::take_shorter_arcs() {
+  for (Pin& pin : pins_) {
+    if (pin.sense != Sense::kBoth) continue;
+    const int shorter = std::max(0, std::min(pin.arc.rise, pin.arc.fall));
+    pin.arc = {shorter, shorter};
+  }
+}
+
 int Netlist::find_net(const std::string& name) const {
   const auto found = nets_by_name_.find(name);
   return found == nets_by_name_.end() ? -1 : found->second;

@@ -67,6 +67,10 @@ class Netlist {
   // driver or two, gates form a loop, or a negative delay appears.
   void finish(std::string_view source);
 
+  // Where either output edge may follow a pin's edge, which of the two arcs acts depends on the
+  // other pins. The longer one counts; after this the shorter one does.
+  void take_shorter_arcs();
+
   struct Port {
     std::string name;
     int net = -1;

@@ -6,8 +6,12 @@
 
 namespace inure::timing {
 
-SumDeltas::SumDeltas(const LaneSimulator& lane, int sequences)
-    : lane_(lane), deltas_(at(sequences)), captured_(at(sequences)), held_(at(sequences)) {
+SumDeltas::SumDeltas(const LaneSimulator& lane, int sequences, bool lasting)
+    : lane_(lane),
+      settled_(lasting && !lane.keeps_state()),
+      deltas_(at(sequences)),
+      captured_(at(sequences)),
+      held_(at(sequences)) {
   if (lane.cycles_to(lane.accumulator()) >= kHistory) {
     fail("lane: {} register stages between operands and result; expected less than {}",
          lane.cycles_to(lane.accumulator()), kHistory);
@@ -32,13 +36,18 @@ bool SumDeltas::follow(const LaneSimulator::Run& run) {
   ++cycle_;
   if (behind >= 0) {
     const Step& done = step(behind);
-    run.captured(lane_.accumulator(), captured_);
-    run.held(lane_.accumulator(), held_);
+    if (settled_) {
+      run.settled(lane_.accumulator(), captured_);
+    } else {
+      run.captured(lane_.accumulator(), captured_);
+      run.held(lane_.accumulator(), held_);
+    }
     for (std::size_t s = 0; s < deltas_.size(); ++s) {
       const std::uint32_t before = done.first[s] ? 0 : static_cast<std::uint32_t>(held_[s]);
       deltas_[s] = static_cast<std::int32_t>(static_cast<std::uint32_t>(captured_[s]) - before -
                                              done.products[s]);
     }
+    if (settled_) held_ = captured_;
   }
   // Of the next cycle's step: what its place held was of a step long done.
   std::fill(step(cycle_).products.begin(), step(cycle_).products.end(), 0);

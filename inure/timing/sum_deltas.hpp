@@ -14,9 +14,11 @@ namespace inure::timing {
 // error of any register between products and result counts, whatever its name.
 class SumDeltas {
  public:
-  // Keeps a reference to the lane. Throws Error where more cycles lie between operands and
+  // Keeps a reference to the lane. Lasting: of a result that is no state, but made of registers
+  // that are (lane.keeps_state()), what these hold counts, not what it captured of them: its own
+  // errors are gone with the next step. Throws Error where more cycles lie between operands and
   // accumulator than are kept.
-  SumDeltas(const LaneSimulator& lane, int sequences);
+  SumDeltas(const LaneSimulator& lane, int sequences, bool lasting = false);
 
   // Before each cycle of the run: whether the step whose operands are at the ports is an output's
   // first.
@@ -39,6 +41,7 @@ class SumDeltas {
   Step& step(std::int64_t cycle) { return steps_[at(cycle % kHistory)]; }
 
   const LaneSimulator& lane_;
+  const bool settled_;
   std::int64_t cycle_ = 0;
   std::array<Step, kHistory> steps_;
   std::vector<std::int32_t> deltas_, captured_, held_;

@@ -56,6 +56,7 @@ Characterization characterization_of(const TimingProfile& profile, const std::st
     if (option == "--tie") add_number(what.design.ties, value);
     if (option == "--register") add_register(what.design.registers, value);
     if (option == "--top") what.design.top = value;
+    if (option == "--xor-arcs") what.shorter_arcs = value == "shorter";
     if (option == "--target-ps") what.target_ps = std::atoi(value.c_str());
     if (option == "--parameter") add_number(what.design.parameters, value);
   }

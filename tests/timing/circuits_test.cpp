@@ -158,7 +158,9 @@ Comparison compare(const Circuit& circuit, const TimingProfile& profile, int clo
   }
   const double rate =
       static_cast<double>(errors.accumulator.size()) / static_cast<double>(trace.steps());
-  found.sums_known = rate < 0.003 || profile.clock(clock).accumulator().rate() > rate / 30;
+  // Errors that last one step are none of the profile's.
+  found.sums_known = !caution(profile).empty() || rate < 0.003 ||
+                     profile.clock(clock).accumulator().rate() > rate / 30;
   return found;
 }
 
@@ -257,8 +259,8 @@ module times(input signed [7:0] a, input signed [7:0] b, output signed [15:0] p)
   function signed [15:0] row(input signed [15:0] x, input [2:0] digit);
     case (digit)
       3'd1, 3'd2: row = x;
-      3'd3: row = x + x;
-      3'd4: row = -(x + x);
+      3'd3: row = x <<< 1;
+      3'd4: row = -(x <<< 1);
       3'd5, 3'd6: row = -x;
       default: row = 0;
     endcase
@@ -353,11 +355,11 @@ TEST_F(Circuits, ResetsAndEnablesThatAreTiedWork) {
 
 constexpr const char* kStages = R"(
 module times(input clk, input signed [7:0] a, input signed [7:0] b, output reg signed [15:0] p);
-  function signed [9:0] row(input signed [7:0] x, input [2:0] digit);
+  function signed [9:0] row(input signed [9:0] x, input [2:0] digit);
     case (digit)
       3'd1, 3'd2: row = x;
-      3'd3: row = x + x;
-      3'd4: row = -(x + x);
+      3'd3: row = x <<< 1;
+      3'd4: row = -(x <<< 1);
       3'd5, 3'd6: row = -x;
       default: row = 0;
     endcase
@@ -516,7 +518,7 @@ TEST_F(Circuits, WhatIsNotSupportedIsNamed) {
       "DSP blocks have no usable delays");
   says({{"@SUM", "a0 * w0 + a1 * w1"}}, "product");
   says({{"@MULTIPLY0", "(a0 * w0) & 16'hFFF0"}}, "a truncated multiplier");
-  says({{"@MULTIPLY0", "(a0 * w0) | {12'd0, a0[3:0]}"}}, "wrong in the lowest 4 bits");
+  says({{"@MULTIPLY0", "(a0 * w0) ^ $signed({1'b0, a0[3:0]})"}}, "wrong in the lowest 4 bits");
   says({{"@MULTIPLY0", "$signed({1'b0, activation[7:0]}) * w0"}}, "unsigned activations");
   says({{"@MULTIPLY0", "activation[7:0] * weight[7:0]"}}, "unsigned activations and weights");
   says({{"@RESULT", "accumulator ^ 1"}}, "not the output of a register");
@@ -534,6 +536,69 @@ endmodule)"),
                     test_name())
                 .find("a fused multiply-accumulate"),
             std::string::npos);
+}
+
+// The reference circuits, where they are: `says` is a part of the refusal, none where it works.
+struct Reference {
+  const char *file, *top, *says = "";
+  std::map<std::string, int> ties = {};
+  std::map<std::string, std::vector<std::string>> registers = {};
+  std::vector<const char*> more = {};
+};
+
+const Reference kReferences[] = {
+    {"plain.v", "plain"},
+    {"tree2.v", "tree2"},
+    {"slow_between.v", "slow_between"},
+    {"booth.v", "booth"},
+    {"rows.v", "rows"},
+    {"wallace.v", "wallace"},
+    {"six.v", "six"},
+    {"zero_skip.v", "zero_skip", "unsigned activations and weights"},  // by Verilog's rules
+
+    {"sync_reset.v", "sync_reset", "--tie rst=VALUE"},
+    {"sync_reset.v", "sync_reset", "", {{"rst", 0}}},
+    {"async_reset.v", "async_reset", "asynchronous reset in use, by rst_n"},
+    {"async_reset.v", "async_reset", "", {{"rst_n", 1}}},
+    {"reset_unused.v", "reset_unused", "--tie rst=VALUE"},
+    {"reset_unused.v", "reset_unused", "", {{"rst", 0}}},
+    {"multi_file_top.v", "multi_file", "multi_file_mul, which no file of the design has"},
+    {"multi_file_top.v", "multi_file", "", {}, {}, {"multi_file_mul.v"}},
+    {"output_stationary_pe.v", "os_pe"},
+    {"sv_simple.sv", "sv_simple"},
+    {"sv_lane.sv", "sv_lane", "syntax error"},
+    {"vhdl_lane_by_ghdl.v", "vhdl_lane"},
+    {"wrapped.v", "wrapped"},
+    {"other_names.v", "mac", "no registers activation[0] ..."},
+    {"other_names.v",
+     "mac",
+     "",
+     {},
+     {{"activation", {"a_q"}}, {"weight", {"w_q"}}, {"product", {"p0", "p1", "p2", "p3"}}}},
+    {"dsp.v", "dsp", "DSP blocks have no usable delays"},
+    {"fused_pe.v", "fused_pe", "a fused multiply-accumulate"},
+    {"negedge.v", "negedge_lane", "is on the falling edge of clk"},
+    {"truncated.v", "truncated", "a truncated multiplier"},
+    {"unsigned_act.v", "unsigned_act", "unsigned activations"},
+};
+
+TEST_F(Circuits, OfTheReferenceWorkOrAreRefused) {
+  const fs::path folder = rtl_folder() / "../../shared/cases/circuits";
+  if (!fs::exists(folder)) GTEST_SKIP() << folder.string() << " is absent";
+  for (const Reference& reference : kReferences) {
+    Characterization what;
+    what.design.files = {folder / reference.file};
+    for (const char* more : reference.more) what.design.files.push_back(folder / more);
+    what.design.top = reference.top;
+    what.design.ties = reference.ties;
+    what.design.registers = reference.registers;
+    const std::string refusal = attempt(what, reference.file);
+    if (*reference.says) {
+      EXPECT_NE(refusal.find(reference.says), std::string::npos) << refusal;
+    } else {
+      EXPECT_EQ(refusal, "");
+    }
+  }
 }
 
 }  // namespace
