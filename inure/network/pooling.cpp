@@ -22,6 +22,9 @@ class Pooling : public Layer {
   using Layer::Layer;
 
   std::vector<Shape> set_up(const Values& bottoms, std::uint64_t) override {
+    if (parameter_.top_size() == 2) {
+      fail("layer \"{}\": a second top, the places of the maxima, is not supported here", name());
+    }
     check_counts(*this, bottoms, 1, 1, 1, 1);
     const auto& p = parameter_.pooling_param();
     const Shape& shape = bottoms[0]->shape;

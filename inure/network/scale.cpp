@@ -10,6 +10,9 @@ class Scale : public Layer {
   using Layer::Layer;
 
   std::vector<Shape> set_up(const Values& bottoms, std::uint64_t seed) override {
+    if (bottoms.size() == 2) {
+      fail("layer \"{}\": a Scale of two bottoms, as Caffe has it, is not supported here", name());
+    }
     check_counts(*this, bottoms, 1, 1, 1, 1);
     const auto& p = parameter_.scale_param();
     const Shape& shape = bottoms[0]->shape;

@@ -144,11 +144,11 @@ class CaffeCase {
 const std::map<std::string, std::string> kRefused = {
     {"conv_1d_b", "convolution needs a bottom N x C x H x W"},
     {"conv_3d_b", "convolution needs a bottom N x C x H x W"},
-    {"pool_mask", "has 2 tops, but Pooling takes 1"},
-    {"scale2_axis0", "has 2 bottoms, but Scale takes 1"},
-    {"scale2_axis1", "has 2 bottoms, but Scale takes 1"},
-    {"scale2_bias", "has 2 bottoms, but Scale takes 1"},
-    {"scale_two_bottoms", "has 2 bottoms, but Scale takes 1"},
+    {"pool_mask", "a second top, the places of the maxima, is not supported here"},
+    {"scale2_axis0", "a Scale of two bottoms, as Caffe has it, is not supported here"},
+    {"scale2_axis1", "a Scale of two bottoms, as Caffe has it, is not supported here"},
+    {"scale2_bias", "a Scale of two bottoms, as Caffe has it, is not supported here"},
+    {"scale_two_bottoms", "a Scale of two bottoms, as Caffe has it, is not supported here"},
 };
 
 TEST(CaffeLayers, AreThoseOfCaffe) {

@@ -32,7 +32,13 @@ std::vector<fs::path> prototxts_in(const fs::path& folder) {
 Network::Shapes one_picture(const caffe::LayerParameter& layer, const std::string& file) {
   Network::Shapes shapes;
   if (layer.type() == "Input" || layer.type() == "DummyData") {
-    shapes = shapes_or({})(layer);
+    const auto& p = layer.dummy_data_param();
+    for (const auto& shape : p.shape()) shapes.emplace_back(shape.dim().begin(), shape.dim().end());
+    for (int i = 0; i < p.num_size(); ++i) {
+      shapes.push_back({1, p.channels(i), p.height(i), p.width(i)});
+    }
+    if (layer.type() == "Input") shapes = shapes_or({})(layer);
+    if (!shapes.empty()) shapes.resize(layer.top_size(), shapes[0]);
     for (auto& shape : shapes) {
       if (!shape.empty()) shape[0] = 1;
     }
