@@ -44,7 +44,7 @@ Network::Shapes one_picture(const caffe::LayerParameter& layer, const std::strin
     }
     return shapes;
   }
-  const bool digits = file.find("mnist") != file.npos || file.find("lenet") != file.npos;
+  const bool digits = file.find("mnist") != file.npos || file.find("/lenet") != file.npos;
   const bool small = file.find("cifar") != file.npos;
   std::int64_t size = digits ? 28 : small ? 32 : 224;
   if (layer.transform_param().crop_size() > 0) size = layer.transform_param().crop_size();
