@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kLargestInShortRun = 60;  // layers
+constexpr int kLargestInShortRun = 30;  // layers
 
 struct Count {
   int files = 0, solvers = 0, parsed = 0, built = 0, forward = 0, backward = 0, not_run = 0;
