@@ -53,13 +53,13 @@ std::uint64_t group_memory(const char* limit, const char* used, const char* stat
   return left_of(all, taken == kNoLimit ? kNoLimit : taken - std::min(taken, cached));
 }
 
-std::uint64_t address_space() {
+}  // namespace
+
+std::uint64_t address_space_left() {
   rlimit limit{};
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kNoLimit;
   return left_of(limit.rlim_cur, kilobytes_of("/proc/self/status", "VmSize:"));
 }
-
-}  // namespace
 
 std::uint64_t available_memory() {
   return std::min({kilobytes_of("/proc/meminfo", "MemAvailable:"),
@@ -68,7 +68,7 @@ std::uint64_t available_memory() {
                    group_memory("/sys/fs/cgroup/memory/memory.limit_in_bytes",
                                 "/sys/fs/cgroup/memory/memory.usage_in_bytes",
                                 "/sys/fs/cgroup/memory/memory.stat", "total_cache"),
-                   address_space()});
+                   address_space_left()});
 }
 
 void check_memory(std::uint64_t bytes, const std::function<std::string()>& who) {

@@ -10,6 +10,9 @@ namespace inure {
 // its control group leaves and what its limit of address space leaves.
 std::uint64_t available_memory();
 
+// Bytes that the limit of address space (ulimit -v) leaves; the largest number where there is none.
+std::uint64_t address_space_left();
+
 // To be asked before memory is taken of a size that a file asks for. Throws Error, one line that
 // begins with what `who` returns (the file, the layer), where `bytes` are more than there are.
 void check_memory(std::uint64_t bytes, const std::function<std::string()>& who);

@@ -4,6 +4,11 @@
 #include <dlfcn.h>
 #include <omp.h>
 
+#include <algorithm>
+#include <limits>
+
+#include "inure/base/error.hpp"
+#include "inure/base/memory_limit.hpp"
 #include "inure/base/parallel.hpp"
 
 namespace inure {
@@ -32,6 +37,25 @@ std::vector<std::string> blas_warnings() {
         "the number of threads; install libopenblas0-openmp and remove libopenblas0-pthread"};
   }
   return {};
+}
+
+void reserve_blas_buffers() {
+  const std::uint64_t left = address_space_left();
+  if (left == std::numeric_limits<std::uint64_t>::max()) return;  // there is no limit
+  const auto take = reinterpret_cast<void* (*)(int)>(dlsym(RTLD_DEFAULT, "blas_memory_alloc"));
+  const auto give = reinterpret_cast<void (*)(void*)>(dlsym(RTLD_DEFAULT, "blas_memory_free"));
+  if (!take || !give) return;
+  constexpr std::uint64_t kBuffer = 129 << 20, kOthers = 64 << 20;
+  const auto count = static_cast<std::uint64_t>(std::min(threads(), 64));
+  if (left < count * kBuffer + kOthers) {
+    fail(
+        "the limit of address space (ulimit -v) leaves {} MB; the BLAS needs {} MB for {} threads: "
+        "raise the limit, or give fewer --threads",
+        left >> 20, (count * kBuffer + kOthers) >> 20, count);
+  }
+  std::vector<void*> buffers;
+  while (buffers.size() < count) buffers.push_back(take(0));
+  for (void* buffer : buffers) give(buffer);
 }
 
 }  // namespace inure

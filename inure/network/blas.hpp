@@ -10,6 +10,10 @@ namespace inure {
 // beside OpenMP's.
 std::vector<std::string> blas_warnings();
 
+// Takes OpenBLAS's buffers, which stay. Throws Error where the limit of address space leaves no
+// room for them: OpenBLAS itself would ask for them without an end.
+void reserve_blas_buffers();
+
 // While it lives, libtorch, oneDNN and OpenBLAS run single-threaded on this thread. Needed inside
 // every body of parallel_for that calls them, for two reasons. libtorch sets OpenMP's count anew
 // when a thread uses it first. And oneDNN plans for OpenMP's count, but gets one thread inside a

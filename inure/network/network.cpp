@@ -91,6 +91,7 @@ void work_on(const caffe::LayerParameter& layer, const Work& work) {
 Network::Network(const caffe::NetParameter& net, caffe::Phase phase, std::uint64_t seed,
                  const InputShapes& input_shapes)
     : name_(net.name()), pass_{phase, seed, 0} {
+  [[maybe_unused]] static const bool reserved = (reserve_blas_buffers(), true);
   caffe::NetState state = net.state();
   state.set_phase(phase);
   const caffe::NetParameter filtered = caffe::filter_net(net, state);
