@@ -20,6 +20,7 @@
 #include "inure/study/sweep.hpp"
 #include "inure/study/sweep_report.hpp"
 #include "inure/timing/process.hpp"
+#include "inure/timing/tool_log.hpp"
 #include "inure/train/solver.hpp"
 #include "inure/train/testing.hpp"
 #include "inure/train/trainer.hpp"
@@ -353,16 +354,28 @@ class Runner {
       std::make_shared<const Registry>(all_accelerators());
 };
 
+void draw(const fs::path& folder) {
+  const fs::path log = folder / "gnuplot.log", picture = folder / "sweep.png";
+  fs::remove(log);
+  const int status =
+      timing::run_program({"gnuplot", "sweep.gnuplot"}, folder, log.filename(), "gnuplot");
+  // A PNG file ends with this, but where the disk was full.
+  constexpr std::string_view kEnd = "IEND\xAE\x42\x60\x82";
+  if (status == 0 && fs::exists(picture) && read_file(picture).ends_with(kEnd)) return;
+  fail("{}: cannot be drawn: gnuplot ended with {}: {} (log: {})", picture.string(), status,
+       timing::complaint(log), log.string());
+}
+
 void write_reports(const Runner& runner, const SweepSummary& summary, const fs::path& folder) {
   write_file_atomically(folder / "sweep.csv", sweep_csv(summary));
   write_file_atomically(folder / "sweep.jsonl", sweep_json(summary, runner.facts()));
   write_file_atomically(folder / "sweep.gnuplot",
                         sweep_plot(runner.plan(), summary, runner.facts()));
   std::string plot = "sweep.png";
-  if (!timing::has_program("gnuplot")) {
+  if (timing::has_program("gnuplot")) {
+    draw(folder);
+  } else {
     plot = "no plot: gnuplot is not installed";
-  } else if (timing::run_program({"gnuplot", "sweep.gnuplot"}, folder, "gnuplot.log", "gnuplot")) {
-    plot = "no plot: gnuplot failed, see gnuplot.log";
   }
   fmt::print("Wrote {}: sweep.csv, sweep.jsonl, sweep.gnuplot, {}\n", folder.string(), plot);
 }

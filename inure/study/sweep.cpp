@@ -2,10 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <signal.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <climits>
 #include <cmath>
+#include <cstdlib>
+#include <cstring>
 #include <sstream>
 #include <string_view>
 
@@ -49,6 +55,25 @@ void add_range(const std::vector<std::string>& parts, const std::string& whole,
   if (count < 1) fail("clocks {}: the range ends before it begins", whole);
   if (count > kMostClocks) fail("clocks {}: a range of {} clocks; take larger steps", whole, count);
   for (int i = 0; i < static_cast<int>(count); ++i) clocks.push_back(first + i * step);
+}
+
+constexpr const char* kTemporary = ".tmp-";  // then the process and a number
+
+// Removes what write_file_atomically left in a folder when its process was killed.
+void remove_leavings(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    const std::size_t mark = name.rfind(kTemporary);
+    if (mark == std::string::npos) continue;
+    const char* process = name.c_str() + mark + std::strlen(kTemporary);
+    char* end = nullptr;
+    const long id = std::strtol(process, &end, 10);
+    const bool ours = end != process && *end == '-' && id > 0 && id <= INT_MAX;
+    if (ours && kill(static_cast<pid_t>(id), 0) != 0 && errno == ESRCH) {
+      fs::remove(entry.path(), ignored);
+    }
+  }
 }
 
 }  // namespace
@@ -101,12 +126,14 @@ SweepStore::SweepStore(fs::path folder, const Settings& settings) : folder_(std:
   std::error_code error;
   fs::create_directories(folder_ / "points", error);
   if (error) fail("{}: cannot be made: {}", folder_.string(), error.message());
+  for (const char* part : {"", "points", "networks"}) remove_leavings(folder_ / part);
   const fs::path path = folder_ / "settings.txt";
   // As long as nothing was found by them, settings are nobody's: a sweep that could not begin.
   std::string text = fs::exists(path) && !fs::is_empty(folder_ / "points") ? read_file(path) : "";
   const std::vector<std::string> lines = split(text, '\n');
-  for (const auto& [what, value] : settings) {
-    const std::string line = fmt::format("{}: {}", what, value);
+  for (const auto& setting : settings) {
+    const std::string& what = setting.first;
+    const std::string line = fmt::format("{}: {}", what, setting.second);
     const auto same = [&](const std::string& old) { return old.starts_with(what + ":"); };
     const auto old = std::find_if(lines.begin(), lines.end(), same);
     if (old == lines.end()) {

@@ -95,8 +95,7 @@ void convert_cifar(const fs::path& path) {
 }
 
 void read_datum(const fs::path& path) {
-  caffe::Datum datum;
-  if (!datum.ParseFromString(read_file(path))) return;
+  const std::string datum = read_file(path);
   data::Record record;
   for (const data::Color color :
        {data::Color::kAsStored, data::Color::kColor, data::Color::kGray}) {

@@ -1,6 +1,8 @@
 #include "inure/study/sweep.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -248,6 +250,23 @@ TEST_F(SweepTest, ReportsABeginning) {
   EXPECT_NE(text.find("Retrained network: not tested yet\n"), std::string::npos) << text;
 }
 
+TEST_F(SweepTest, LeavingsOfAKilledOneGoAtTheNextStart) {
+  store();
+  const pid_t killed = fork();
+  if (killed == 0) _exit(0);
+  waitpid(killed, nullptr, 0);
+  const auto leaving = [&](pid_t process) {
+    return fmt::format("sweep/points/exact.txt.tmp-{}-0", process);
+  };
+  folder_.write(leaving(killed), "half");
+  folder_.write(leaving(getpid()), "half, of a process that lives");
+  folder_.write("sweep/points/notes.tmp-x", "of somebody else");
+  store();
+  EXPECT_FALSE(std::filesystem::exists(folder_ / leaving(killed)));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / leaving(getpid())));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "sweep/points/notes.tmp-x"));
+}
+
 // The picture says what it shows; the text says why accuracies may lie below chance.
 TEST_F(SweepTest, NamesLaneClockImagesAndChance) {
   store().put({Network::kExact, 0, 1, {}}, 0.88, 1);
@@ -257,7 +276,7 @@ TEST_F(SweepTest, NamesLaneClockImagesAndChance) {
   const std::string partial = sweep_plot(plan(), begun, facts());
   for (const char* part :
        {"'net: accuracy against clock'", "lane lane_a, f_STA 100.0 MHz", "1000 images a test",
-        "Partial: 1 of 28 runs are done", "f_sta = 100", "title 'chance: 10.0 %'"}) {
+        "Partial: 1 of 28 runs are done", "'102.0' 1.020000", "title 'chance: 10.0 %'"}) {
     EXPECT_NE(partial.find(part), std::string::npos) << part << " in\n" << partial;
   }
   EXPECT_NE(sweep_text(plan(), begun, facts()).find("Partial: 1 of 28 runs are done.\n"),
