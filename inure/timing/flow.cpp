@@ -111,7 +111,11 @@ void run_step(const Step& step, const fs::path& folder) {
         step.command[0], kMostSeconds, (folder / step.log).string());
   }
   if (status) {
-    fail("{}: ended with {}: {} (log: {})", step.command[0], status, complaint(folder / step.log),
+    const std::string line = complaint(folder / step.log);
+    const bool system_verilog =
+        line.find(".sv:") != std::string::npos && line.find("syntax error") != std::string::npos;
+    fail("{}: ended with {}: {}{} (log: {})", step.command[0], status, line,
+         system_verilog ? "; yosys reads a part of SystemVerilog only, rewrite it in Verilog" : "",
          (folder / step.log).string());
   }
 }
