@@ -127,7 +127,7 @@ int name_registers(Netlist& netlist, const Design& design) {
   const int product = namer.name("product");
   if (activation % 8 != 0 || weight != activation || product != 2 * activation) {
     const bool short_product =
-        weight == activation && product % 16 != 0 && product < 2 * activation;
+        weight == activation && product < 2 * activation && !design.registers.contains("product");
     fail(
         "{}: registers activation of {} bits, weight of {}, product of {}; expected 8, 8 and 16 "
         "for "
