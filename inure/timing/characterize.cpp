@@ -10,9 +10,9 @@
 #include "inure/base/error.hpp"
 #include "inure/base/parallel.hpp"
 #include "inure/base/progress.hpp"
+#include "inure/timing/circuit_check.hpp"
 #include "inure/timing/fit.hpp"
 #include "inure/timing/lane_names.hpp"
-#include "inure/timing/multiplier_stages.hpp"
 #include "inure/timing/multiplier_step.hpp"
 
 namespace inure::timing {
@@ -29,10 +29,9 @@ struct Scan {
   int cycles, clocks;  // of the lane for each clock; between the first errors and collapse
 };
 constexpr Scan kScanHx8k = {100, 64}, kScanOsu018 = {150, 20};
-constexpr double kFirstErrors = 1e-5, kCollapse = 0.1, kFastestClock = 1.9;
+constexpr double kFirstErrors = 1e-5, kCollapse = 0.1;
 constexpr int kFewestClocks = 8, kMostClocks = 10;
-constexpr const char* kNote = "note: ";  // before lines of made_by that people should see
-constexpr int kProfileVersion = 7;       // of the fit: results of others in the cache are not taken
+constexpr int kProfileVersion = 7;  // of the fit: results of others in the cache are not taken
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
@@ -46,37 +45,6 @@ std::string name_of(const Characterization& what) {
   const bool own = what.design.top == "lane" && pipeline != what.design.parameters.end();
   return fmt::format("{}_{}", what.technology == Technology::kHx8k ? "hx8k" : "osu018",
                      own ? fmt::format("p{}", pipeline->second) : what.design.top);
-}
-
-// Profiles have products as functions of the operands now and one step before.
-void check_products(const Circuit& circuit, const Design& design) {
-  for (int e = 0; e < circuit.vec_size; ++e) {
-    try {
-      MultiplierStep(circuit.netlist, lane_multiplier(circuit.netlist, circuit.vec_size, e), {});
-    } catch (const Error& error) {
-      fail("{}: product {}: {} (the contract is in rtl/lane.v)", design.name(), e, error.what());
-    }
-  }
-}
-
-// What the operands' registers capture counts as right, so what leads to them must be fast enough.
-void check_operands(const Circuit& circuit, const Design& design) {
-  std::vector<int> operands;
-  for (const char* name : {"activation", "weight"}) {
-    const auto more = circuit.netlist.find_registers(name, 8 * circuit.vec_size);
-    operands.insert(operands.end(), more.begin(), more.end());
-  }
-  std::vector<int> all = registers_before(circuit.netlist, operands);
-  all.insert(all.end(), operands.begin(), operands.end());
-  for (const int r : all) {
-    const int arrival = circuit.timing.arrival_ps[index(r)];
-    if (arrival * kFastestClock < circuit.timing.critical_ps) continue;
-    fail(
-        "{}: register {}, up to the operands, has a path of {} ps of the lane's {}, so that it may "
-        "err, which no profile tells; expected operands that come from ports or fast registers {}",
-        design.name(), circuit.netlist.net_name(circuit.netlist.registers()[index(r)].q), arrival,
-        circuit.timing.critical_ps, "(the contract is in rtl/lane.v)");
-  }
 }
 
 Circuit make_circuit(const Characterization& what, int seed) {
@@ -224,24 +192,6 @@ std::vector<double> choose_clocks(const Characterization& what,
   return chosen;
 }
 
-// What is wrong in a register behind all that keep a state is right again in the next step; a
-// profile's errors stay. Says from which clock on there are such; none: at none of the periods.
-std::string note_of_passing(const Circuit& circuit, const std::vector<int>& periods_ps) {
-  const auto result = circuit.netlist.find_output_registers("result", 32);
-  int longest = 0;
-  for (const int r : passing_registers(circuit.netlist, result)) {
-    longest = std::max(longest, circuit.timing.arrival_ps[index(r)]);
-  }
-  if (std::all_of(periods_ps.begin(), periods_ps.end(), [&](int p) { return p >= longest; })) {
-    return "";
-  }
-  return fmt::format(
-      "{}from {:.4f} f_STA on, registers behind the sums err too; their errors last "
-      "one step, so that they matter in an output's last step only, and are not in "
-      "this profile",
-      kNote, static_cast<double>(circuit.timing.critical_ps) / longest);
-}
-
 std::uint64_t hash_traces(const std::vector<OperandTrace>& traces) {
   std::uint64_t state = 3;
   for (const OperandTrace& trace : traces) {
@@ -349,19 +299,6 @@ Technology parse_technology(const std::string& name) {
   if (name == "hx8k") return Technology::kHx8k;
   if (name == "osu018") return Technology::kOsu018;
   fail("technology \"{}\" is not known; known: hx8k, osu018", name);
-}
-
-std::string caution(const TimingProfile& profile) {
-  std::string text;
-  for (const std::string& line : profile.made_by()) {
-    if (line.starts_with(kNote)) text += line + '\n';
-  }
-  if (!profile.corner().starts_with("osu018")) return text;
-  return text +
-         "osu018: these figures hold for operands like a network's. On uniform signed operands 1.7 "
-         "times too many\nwrong products are foreseen at 1.19 f_STA, on extreme ones half of the "
-         "wrong sums; and which single event errs\ndepends on how exclusive ors' arcs are taken (a "
-         "third of the events at 1.19; characterize --xor-arcs shorter\nshows the spread).\n";
 }
 
 std::uint64_t hash_netlist(const Netlist& netlist) {
