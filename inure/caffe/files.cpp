@@ -366,7 +366,7 @@ BlobProto read_mean(const std::filesystem::path& path) {
   check_blob(mean, file);
   const std::span<const float> values(mean.data().data(), mean.data_size());
   if (const auto bad = find_not_finite(values)) {
-    fail("{}: value {} is {}; a mean is a finite number", file, *bad, values[*bad]);
+    fail("{}: value {} is {}; a mean has finite numbers", file, *bad, values[*bad]);
   }
   mean.mutable_shape()->mutable_dim()->Assign(shape.begin(), shape.end());
   return mean;

@@ -285,7 +285,7 @@ std::vector<BadInput> bad_lists() {
                         "a\0 \0\x31\0\n\0",
                         10))},
       {"list_in_utf_16_without_mark",
-       {"list: is a binary file or text in UTF-16"},
+       {"list: is text in UTF-16; save it as UTF-8"},
        list(std::string("a\0 \0\x31\0\n\0", 8))},
       {"image_after_a_utf_8_mark", {"text.png: is no image"}, list("\xef\xbb\xbftext.png 3\n")},
       {"huge_resize",

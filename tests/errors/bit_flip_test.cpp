@@ -172,12 +172,13 @@ TEST(BitFlip, OnlyTheLayersThatAreNamed) {
 
 // Two flips on one place are two sources of errors, not the same one twice.
 TEST(BitFlip, SeveralOnesAreIndependent) {
-  const ErrorModels models = models_of(flip("OUTPUTS", 0.1) + flip("OUTPUTS", 0.1));
+  const ErrorModels models = models_of(flip("OUTPUTS", 0.1, "low_bit: 0 high_bit: 3") +
+                                       flip("OUTPUTS", 0.1, "low_bit: 4 high_bit: 7"));
   std::vector<std::int8_t> once(50'000), twice(50'000);
   models.at(0)->corrupt_outputs({}, 0, once);
   models.at(1)->corrupt_outputs({}, 0, twice);
   double both = 0;
-  for (std::size_t i = 0; i < once.size(); ++i) both += once[i] & twice[i] & 1;
+  for (std::size_t i = 0; i < once.size(); ++i) both += once[i] & twice[i] >> 4 & 1;
   EXPECT_NEAR(both, 500, 5 * std::sqrt(500));
 }
 
