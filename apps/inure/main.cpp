@@ -10,6 +10,7 @@
 #include "commands.hpp"
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
+#include "inure/base/label.hpp"
 #include "inure/base/parallel.hpp"
 #include "start.hpp"
 
@@ -30,10 +31,11 @@ std::vector<std::string> two_dashes(int argc, char** argv) {
   return arguments;
 }
 
+// One line, whatever names of files and layers are in it.
 void report(std::string_view message) {
-  message = message.substr(0, message.find('\n'));  // a library's may have a trace below
   std::fflush(stdout);
-  const std::string line = fmt::format("inure: error: {}\n", message);
+  constexpr int kLongestMessage = 10000;
+  const std::string line = fmt::format("inure: error: {}\n", label_of(message, kLongestMessage));
   std::fputs(line.c_str(), stderr);  // where that cannot be written, the exit code must do
 }
 
@@ -44,7 +46,8 @@ std::string message_of(const std::exception& error) {
   const bool memory = dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
                       dynamic_cast<const std::length_error*>(&error) != nullptr;
   if (memory) return "not enough memory; a smaller batch_size or network needs less";
-  return fmt::format("a library says: {}", error.what());
+  const std::string_view message = error.what();  // it may have a trace below
+  return fmt::format("a library says: {}", message.substr(0, message.find('\n')));
 }
 
 // --seed: CLI11 takes "-1" for the largest number, and what does not fit for another.

@@ -123,7 +123,8 @@ class Runner {
     before_ = read_with_profiles(options.accelerator, options);
     const bool other = !options.retrained_accelerator.empty();
     after_ = other ? read_with_profiles(options.retrained_accelerator, options) : before_;
-    if (first_seed > std::numeric_limits<std::uint64_t>::max() - static_cast<std::uint64_t>(options.seeds)) {
+    if (first_seed >
+        std::numeric_limits<std::uint64_t>::max() - static_cast<std::uint64_t>(options.seeds)) {
       fail("sweep: --seed {} leaves no room for the {} seeds from it on", first_seed,
            options.seeds);
     }

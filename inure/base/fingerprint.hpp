@@ -7,12 +7,15 @@
 
 namespace inure {
 
-// A short name for a long text: 64 bits, eight bytes a step. Guards against accidents, not against
-// attacks.
+// A short name for a long text: 64 bits, eight bytes a step. Each step maps the state one to one
+// for a given word, and the word one to one for a given state: so a change of a single byte, or of
+// eight in a row from a multiple of eight on, is seen for certain. Guards against accidents, not
+// against attacks.
 class Fingerprint {
  public:
   Fingerprint& add(std::string_view text);  // as one text: where it ends counts
-  std::string text() const;                 // 16 hexadecimal digits
+  std::uint64_t number() const { return state_; }
+  std::string text() const;  // 16 hexadecimal digits
 
  private:
   std::uint64_t state_ = 0x9E3779B97F4A7C15u;

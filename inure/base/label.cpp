@@ -37,10 +37,10 @@ std::size_t utf8_length(std::string_view text) {
   return 0;
 }
 
-std::string label_of(std::string_view text) {
+std::string label_of(std::string_view text, int longest) {
   std::string label;
   for (int characters = 0; !text.empty(); ++characters) {
-    if (characters == kLongestLabel) return label + "...";
+    if (characters == longest) return label + "...";
     const std::size_t bytes = utf8_length(text);
     const std::string_view character = text.substr(0, std::max<std::size_t>(bytes, 1));
     if (bytes == 0) {

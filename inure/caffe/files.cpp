@@ -9,9 +9,9 @@
 #include <limits>
 #include <span>
 
-#include "inure/base/checksum.hpp"
 #include "inure/base/error.hpp"
 #include "inure/base/file.hpp"
+#include "inure/base/fingerprint.hpp"
 #include "inure/base/finite.hpp"
 #include "inure/caffe/upgrade.hpp"
 
@@ -184,7 +184,7 @@ std::uint64_t take_checksum(std::string& content, const std::string& file) {
   if (!end.starts_with(kChecksumField)) return 0;
   const std::string stored(end.substr(kChecksumField.size()));
   content.resize(content.size() - size);
-  const std::uint64_t found = checksum(content);
+  const std::uint64_t found = Fingerprint().add(content).number();
   if (to_bytes(found) == stored) return found;
   fail(
       "{}: is damaged: its checksum is another (a program that edits it must leave the checksum "
@@ -218,7 +218,7 @@ std::string to_binary(const std::filesystem::path& path, const Message& message)
 
 std::uint64_t write_with_checksum(const std::filesystem::path& path, const Message& message) {
   std::string content = to_binary(path, message);
-  const std::uint64_t sum = checksum(content);
+  const std::uint64_t sum = Fingerprint().add(content).number();
   content += kChecksumField + to_bytes(sum);
   write_file_atomically(path, content);
   return sum;

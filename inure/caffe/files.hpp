@@ -9,9 +9,9 @@
 // type.
 namespace inure::caffe {
 
-// Prototxt. Old forms are upgraded: V0 and V1 layers, `input`/`input_dim` to Input layers, transform
-// fields that stood in a V1 layer's data_param. Layer types are those of plain Caffe; others are refused by
-// name.
+// Prototxt. Old forms are upgraded: V0 and V1 layers, `input`/`input_dim` to Input layers,
+// transform fields that stood in a V1 layer's data_param. Layer types are those of plain Caffe;
+// others are refused by name.
 NetParameter read_net(const std::filesystem::path& path);
 NetParameter parse_net(const std::string& text, const std::string& name_for_errors);
 SolverParameter read_solver(const std::filesystem::path& path);  // solver_type upgraded to type

@@ -15,8 +15,8 @@ void upgrade_v0_layers(NetParameter& net, const std::string& file);
 // V1 layers to `layer { type: "Convolution" }`.
 void upgrade_v1_layers(NetParameter& net, const std::string& file);
 
-// All of the above, and: `input` to Input layers, V1 layers' transform fields of data_param and its like to
-// transform_param, BatchNorm's three `param` away.
+// All of the above, and: `input` to Input layers, V1 layers' transform fields of data_param and its
+// like to transform_param, BatchNorm's three `param` away.
 void upgrade_net(NetParameter& net, const std::string& file);
 
 // A file of weights: V0 and V1 layers to layers with name, type and blobs. Weights need no more:

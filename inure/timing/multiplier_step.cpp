@@ -77,8 +77,8 @@ class Arithmetic {
   }
   void check() const {
     if (!differs_) return;
-    fail("its registers settle at {} for {} * {}; expected {}{}", first_.got, first_.a, first_.b,
-         first_.a * first_.b, hint());
+    fail("multiplier: its registers settle at {} for {} * {}; expected {}{}", first_.got, first_.a,
+         first_.b, first_.a * first_.b, hint());
   }
 
  private:
