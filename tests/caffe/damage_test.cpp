@@ -174,7 +174,7 @@ TEST(Damage, AMeanHoldsNumbersAtEveryPosition) {
       for (int i = 0; i < 12; ++i) mean.add_data(i == at ? value : 7);
       const std::string file = folder.write("mean", mean.SerializeAsString());
       EXPECT_EQ(error_of([&] { read_mean(file); }),
-                fmt::format("{}: value {} is {}; a mean is a finite number", file, at, value));
+                fmt::format("{}: value {} is {}; a mean has finite numbers", file, at, value));
     }
   }
 }
