@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <regex>
 #include <set>
 #include <string_view>
 
@@ -47,14 +46,37 @@ void check_file_name(const fs::path& path, const std::string& name) {
 }
 
 // What the text includes or fills memories with, as it is written there.
-std::vector<std::string> included_names(const std::string& text) {
-  static const std::regex directive(R"re((?:`include\s*|\$readmem[hb]\s*\(\s*)"([^"\n]+)")re");
+std::vector<std::string> included_names(std::string_view text) {
   std::vector<std::string> names;
-  for (auto at = std::sregex_iterator(text.begin(), text.end(), directive);
-       at != std::sregex_iterator(); ++at) {
-    names.push_back((*at)[1].str());
+  std::string_view rest;
+  const auto take = [&](std::string_view word) {
+    const bool there = rest.starts_with(word);
+    if (!there) return false;
+    rest.remove_prefix(word.size());
+    rest.remove_prefix(std::min(rest.size(), rest.find_first_not_of(" \t\r\n\f\v")));
+    return true;
+  };
+  for (std::size_t at = 0; (at = text.find_first_of("`$", at)) != text.npos; ++at) {
+    rest = text.substr(at);
+    const bool begins = take("`include") || ((take("$readmemh") || take("$readmemb")) && take("("));
+    if (!begins || !rest.starts_with('"')) continue;
+    const std::string_view name = rest.substr(1, rest.find_first_of("\"\n", 1) - 1);
+    if (!name.empty() && rest.substr(1 + name.size()).starts_with('"')) names.emplace_back(name);
   }
   return names;
+}
+
+// Whether the text has one of these words, as a whole one.
+bool has_word(std::string_view text, const std::set<std::string_view>& words) {
+  const auto belongs = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+  };
+  for (auto at = text.begin(); at != text.end();) {
+    const auto end = std::find_if_not(at, text.end(), belongs);
+    if (words.contains(std::string_view(at, end))) return true;
+    at = std::find_if(end, text.end(), belongs);
+  }
+  return false;
 }
 
 class Reader {
@@ -111,8 +133,9 @@ class Reader {
 };
 
 bool has_tables(const Sources& sources) {
-  static const std::regex table(R"re(\b(case[xz]?|initial|readmem[hb])\b)re");
-  const auto in = [](const Sources::File& file) { return std::regex_search(file.text, table); };
+  const auto in = [](const Sources::File& file) {
+    return has_word(file.text, {"case", "casex", "casez", "initial", "readmemh", "readmemb"});
+  };
   return sources.vhdl || std::any_of(sources.files.begin(), sources.files.end(), in) ||
          std::any_of(sources.included.begin(), sources.included.end(), in);
 }
